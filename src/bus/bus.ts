@@ -1,0 +1,108 @@
+// NATS seen through one interface: a record (a stream per shard) and compare-and-set keys. nats.ts is the real one,
+// memory.ts the one that tests drive; both pass test/contract/bus.ts.
+//
+// B1. `publish` settles yes only when the stream has the frame (fsynced, on a quorum). It is never tried twice in
+//     here: who owns the frame sends it again, with the same id.
+// B2. When the connection is lost, everything in flight fails at once, with bus-unavailable.
+// B3. A reader gives frames in the order of their sequences and never skips one by itself; what is missing shows as
+//     a jump of the sequence.
+
+export interface PublishAck {
+  sequence: number;
+  /** The broker had this id in its window: the frame is recorded, once. */
+  duplicate: boolean;
+}
+
+/** A stream's state. `incarnation` is an id given at creation: a stream made anew has another one. */
+export interface StreamState {
+  incarnation: string;
+  firstSequence: number;
+  /** 0 for a stream that never held anything. */
+  lastSequence: number;
+  messages: number;
+  bytes: number;
+  bytesMax: number;
+}
+
+export interface RecordedFrame {
+  sequence: number;
+  /** When the broker recorded it, ms since the epoch. */
+  timeMs: number;
+  data: Uint8Array;
+}
+
+export interface ReaderOptions {
+  /** Called in order. While it has not returned, nothing more is delivered; bytes in flight are bounded. */
+  onFrame(frame: RecordedFrame): void;
+  /** The reader can't go on (connection, stream gone): open a new one. Called once. */
+  onEnd(error: Error): void;
+}
+
+export interface Reader {
+  close(): Promise<void>;
+}
+
+export interface KvEntry {
+  key: string;
+  /** undefined: deleted. */
+  value: Uint8Array | undefined;
+  revision: number;
+}
+
+export interface KvWatch {
+  stop(): void;
+}
+
+export interface Kv {
+  get(key: string): Promise<KvEntry | undefined>;
+  /** revision-conflict when the key exists. */
+  create(key: string, value: Uint8Array): Promise<number>;
+  /** revision-conflict when the key's revision is another. */
+  update(key: string, value: Uint8Array, revision: number): Promise<number>;
+  put(key: string, value: Uint8Array): Promise<number>;
+  delete(key: string): Promise<void>;
+  /**
+   * First the whole bucket, as one snapshot, then each change. After a lost connection the watch starts over, with a
+   * new snapshot: what was deleted meanwhile is missing in it. `onLost` says that changes may be missed from now on.
+   */
+  watch(handler: {
+    onSnapshot(entries: KvEntry[]): void;
+    onChange(entry: KvEntry): void;
+    onLost(): void;
+  }): KvWatch;
+}
+
+export interface KvOptions {
+  /** Keys vanish this long after their last put: leases and heartbeats. */
+  ttlMs?: number;
+}
+
+export interface Bus {
+  readonly connected: boolean;
+  /** Calls back at each change of `connected`; the answer unsubscribes. */
+  onConnection(callback: (connected: boolean) => void): () => void;
+
+  /** Makes the shard's stream, or brings its cap up to date; answers its state. */
+  ensureStream(shard: number, options: { bytesMax: number; duplicateWindowMs: number }): Promise<StreamState>;
+  /** stream-missing when there is none. */
+  streamState(shard: number): Promise<StreamState>;
+  publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck>;
+  /** From the first frame with a sequence >= `fromSequence`. */
+  read(shard: number, fromSequence: number, options: ReaderOptions): Promise<Reader>;
+  /** One frame by its sequence, or undefined when the stream does not hold it. */
+  frameAt(shard: number, sequence: number): Promise<RecordedFrame | undefined>;
+  /** Removes all frames up to and with `sequence`. */
+  trim(shard: number, sequence: number): Promise<void>;
+
+  /** Opens the bucket, making it if need be. */
+  kv(bucket: string, options?: KvOptions): Promise<Kv>;
+
+  /** Ask whoever serves `subject`; all answers that come within `waitMs`. For health and counters, never for data. */
+  ask(subject: string, payload: Uint8Array, waitMs: number): Promise<Uint8Array[]>;
+  serve(
+    subject: string,
+    answer: (payload: Uint8Array) => Promise<Uint8Array> | Uint8Array,
+  ): Promise<() => void>;
+
+  close(): Promise<void>;
+}

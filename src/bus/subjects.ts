@@ -1,0 +1,19 @@
+// Every stream, subject and bucket name, in one place.
+
+export function streamName(shard: number): string {
+  return `MR_IN_${shard}`;
+}
+
+export function streamSubject(shard: number): string {
+  return `millrace.in.${shard}`;
+}
+
+/** Who the tenants are: `tenant.<id>`, `name.<name>`. */
+export const tenantsBucket = "MR_TENANTS";
+/** Who runs what: the map. */
+export const clusterBucket = "MR_CLUSTER";
+/** Nodes' heartbeats: keys vanish when a node stops renewing. */
+export const nodesBucket = "MR_NODES";
+
+export const metricsSubject = "millrace.control.metrics";
+export const healthSubject = "millrace.control.health";

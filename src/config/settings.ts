@@ -1,0 +1,287 @@
+// What an operator may choose: one table. Each row is an environment variable, a command-line flag and a key of
+// MILLRACE_HOME/millrace.json; a flag wins over the environment, which wins over the file, which wins over the
+// default. Everything is read and judged before anything starts; unknown keys and impossible values stop the start
+// with a sentence. docs/reference/settings.md is this table, printed by `millrace settings --markdown`.
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { messageOf, Outage } from "../base/errors.ts";
+import { parseLadder, parseSpan, type Ladder } from "../metric/bucket.ts";
+
+export interface Address {
+  host: string;
+  port: number;
+}
+
+interface Row<T> {
+  /** The environment variable. `MILLRACE_TCP_LISTEN` is `--tcp-listen` and `tcpListen` elsewhere. */
+  env: string;
+  default: string;
+  help: string;
+  /** A value, or a sentence that says what is wrong. */
+  parse(text: string): T | Invalid;
+}
+
+class Invalid {
+  readonly why: string;
+  constructor(why: string) {
+    this.why = why;
+  }
+}
+
+function row<T>(env: string, fallback: string, help: string, parse: (text: string) => T | Invalid): Row<T> {
+  return { env, default: fallback, help, parse };
+}
+
+const table = {
+  home: row("MILLRACE_HOME", ".millrace", "folder that holds everything the system keeps", text),
+  tcpListen: row("MILLRACE_TCP_LISTEN", "127.0.0.1:2003", "plaintext lines over TCP", address),
+  udpListen: row("MILLRACE_UDP_LISTEN", "off", "plaintext lines over UDP (not served yet)", addressOrOff),
+  pickleListen: row("MILLRACE_PICKLE_LISTEN", "off", "pickle over TCP (not served yet)", addressOrOff),
+  tlsListen: row("MILLRACE_TLS_LISTEN", "off", "plaintext lines over TLS (not served yet)", addressOrOff),
+  statsdListen: row(
+    "MILLRACE_STATSD_LISTEN",
+    "off",
+    "StatsD over UDP and TCP (not served yet)",
+    addressOrOff,
+  ),
+  httpListen: row("MILLRACE_HTTP_LISTEN", "127.0.0.1:8081", "HTTP ingest: POST /api/v1/sink", address),
+  apiListen: row(
+    "MILLRACE_API_LISTEN",
+    "127.0.0.1:8080",
+    "Graphite HTTP API: /render, /metrics/find",
+    address,
+  ),
+  adminListen: row("MILLRACE_ADMIN_LISTEN", "off", "admin API (not served yet)", addressOrOff),
+  nodeListen: row("MILLRACE_NODE_LISTEN", "127.0.0.1:8082", "the node's own /health and /metrics", address),
+  coordinatorListen: row(
+    "MILLRACE_COORDINATOR_LISTEN",
+    "127.0.0.1:8083",
+    "the coordinator's own /health and /metrics",
+    address,
+  ),
+  natsListen: row("MILLRACE_NATS_LISTEN", "127.0.0.1:4222", "where the own nats-server listens", address),
+  natsUrl: row("MILLRACE_NATS_URL", "", "use this NATS (nats://host:port) and start none", text),
+  natsServer: row("MILLRACE_NATS_SERVER", "", "path of the nats-server program, >= 2.10", text),
+  node: row("MILLRACE_NODE", "node", "name of this node; one word", word),
+  shards: row(
+    "MILLRACE_SHARDS",
+    "8",
+    "number of shards, 1 to 1024; fixed once data is there",
+    count(1, 1024),
+  ),
+  diskBudget: row(
+    "MILLRACE_DISK_BUDGET",
+    "auto",
+    "bytes for streams, stores and spools together, such as 20GB; auto is half of what is free",
+    bytesOrAuto,
+  ),
+  retention: row(
+    "MILLRACE_RETENTION",
+    "10s:2d,60s:30d,600s:2y",
+    "the default ladder: step:span, fine to coarse",
+    ladder,
+  ),
+  replayWindow: row("MILLRACE_REPLAY_WINDOW", "7d", "how long committed frames stay in the record", span),
+  duplicateWindow: row("MILLRACE_DUPLICATE_WINDOW", "2m", "the broker's window for resent frames", span),
+  commitMs: row("MILLRACE_COMMIT_MS", "200", "time between two commits of a shard, ms", count(1, 60_000)),
+  heapMb: row("MILLRACE_HEAP_MB", "1024", "heap limit of an actor, MB", count(64, 65_536)),
+  httpBodyMb: row("MILLRACE_HTTP_BODY_MB", "16", "largest body of a request, MB", count(1, 1024)),
+  tcpConnections: row(
+    "MILLRACE_TCP_CONNECTIONS",
+    "10000",
+    "most TCP connections at a time",
+    count(1, 1_000_000),
+  ),
+  logLevel: row(
+    "MILLRACE_LOG_LEVEL",
+    "info",
+    "trace, debug, info, warn or error",
+    oneOf("trace", "debug", "info", "warn", "error"),
+  ),
+} as const;
+
+type Table = typeof table;
+export type SettingName = keyof Table;
+export type Settings = { readonly [K in SettingName]: Exclude<ReturnType<Table[K]["parse"]>, Invalid> };
+
+/** Other MILLRACE_ variables that are not the operator's settings but may be set. */
+const otherVariables = new Set(["MILLRACE_FAULTS", "MILLRACE_SEED"]);
+
+/**
+ * Throws Outage("settings-invalid") with every mistake, a sentence each.
+ * `flags` are keyed by setting name and hold what the command line said.
+ */
+export function readSettings(
+  environment: NodeJS.ProcessEnv,
+  flags: Readonly<Partial<Record<SettingName, string>>> = {},
+): Settings {
+  const problems: string[] = [];
+  const home = flags.home ?? environment["MILLRACE_HOME"] ?? table.home.default;
+  const file = readFile(resolve(home), problems);
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith("MILLRACE_") || otherVariables.has(name)) continue;
+    if (!settingRows().some((r) => r.env === name))
+      problems.push(
+        unknown(
+          name,
+          settingRows().map((r) => r.env),
+        ),
+      );
+  }
+  const out: Record<string, unknown> = {};
+  for (const name of Object.keys(table) as SettingName[]) {
+    const { env, default: fallback, parse } = table[name];
+    const [source, said] =
+      flags[name] !== undefined
+        ? [`--${flagName(name)}`, flags[name]]
+        : environment[env] !== undefined
+          ? [env, environment[env]]
+          : file.has(name)
+            ? [`${name} in millrace.json`, file.get(name) as string]
+            : [env, fallback];
+    const value = parse(said);
+    if (value instanceof Invalid) problems.push(`${source} is "${said}": ${value.why}.`);
+    else out[name] = value;
+  }
+  if (problems.length > 0) throw new Outage("settings-invalid", problems.join("\n"));
+  const settings = out as unknown as Settings;
+  return { ...settings, home: resolve(settings.home) };
+}
+
+function readFile(home: string, problems: string[]): Map<string, string> {
+  const path = join(home, "millrace.json");
+  let content: string;
+  try {
+    content = readFileSync(path, "utf8");
+  } catch {
+    return new Map();
+  }
+  const out = new Map<string, string>();
+  try {
+    const value: unknown = JSON.parse(content);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("not an object");
+    for (const [key, entry] of Object.entries(value)) {
+      if (key === "home") problems.push(`${path}: "home" can't be set in the file that lies in it.`);
+      else if (!(key in table)) problems.push(`${path}: ${unknown(key, Object.keys(table))}`);
+      else if (typeof entry === "string" || typeof entry === "number") out.set(key, String(entry));
+      else problems.push(`${path}: "${key}" must be a string or a number.`);
+    }
+  } catch (error) {
+    problems.push(`${path} can't be read: ${messageOf(error)}.`);
+  }
+  return out;
+}
+
+function unknown(name: string, known: string[]): string {
+  const near = known.toSorted((a, b) => distance(a, name) - distance(b, name))[0];
+  return `${name} is not a setting; did you mean ${near}?`;
+}
+
+/** Levenshtein: for "did you mean". */
+function distance(a: string, b: string): number {
+  let before = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const now = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = (before[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      now.push(Math.min(swap, (before[j] ?? 0) + 1, (now[j - 1] ?? 0) + 1));
+    }
+    before = now;
+  }
+  return before[b.length] ?? 0;
+}
+
+export function settingRows(): {
+  name: SettingName;
+  env: string;
+  flag: string;
+  default: string;
+  help: string;
+}[] {
+  return (Object.keys(table) as SettingName[]).map((name) => ({
+    name,
+    env: table[name].env,
+    flag: `--${flagName(name)}`,
+    default: table[name].default,
+    help: table[name].help,
+  }));
+}
+
+function flagName(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+export function envOf(name: SettingName): string {
+  return table[name].env;
+}
+
+export function formatAddress(at: Address): string {
+  return at.host.includes(":") ? `[${at.host}]:${at.port}` : `${at.host}:${at.port}`;
+}
+
+function text(value: string): string | Invalid {
+  return value.trim();
+}
+
+function word(value: string): string | Invalid {
+  return /^[A-Za-z0-9_-]{1,64}$/.test(value)
+    ? value
+    : new Invalid("expected one word of letters, digits, - and _, at most 64 long");
+}
+
+function address(value: string): Address | Invalid {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(value.trim());
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) return new Invalid("expected host:port, such as 127.0.0.1:2003");
+  return { host: match[1] ?? match[2] ?? "", port };
+}
+
+function addressOrOff(value: string): Address | "off" | Invalid {
+  return value.trim() === "off" ? "off" : address(value);
+}
+
+function count(least: number, most: number): (value: string) => number | Invalid {
+  return (value) => {
+    const number = Number(value);
+    return value.trim() !== "" && Number.isInteger(number) && number >= least && number <= most
+      ? number
+      : new Invalid(`expected a whole number from ${least} to ${most}`);
+  };
+}
+
+function oneOf<const T extends string>(...words: T[]): (value: string) => T | Invalid {
+  return (value) =>
+    (words as string[]).includes(value) ? (value as T) : new Invalid(`expected one of ${words.join(", ")}`);
+}
+
+const byteUnits: Record<string, number> = {
+  "": 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  t: 1e12,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+  ti: 2 ** 40,
+};
+
+function bytesOrAuto(value: string): number | "auto" | Invalid {
+  if (value.trim() === "auto") return "auto";
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?$/i.exec(value.trim());
+  if (match === null) return new Invalid("expected auto or a size such as 20GB or 512MiB");
+  return Math.floor(Number(match[1]) * (byteUnits[(match[2] ?? "").toLowerCase()] ?? 1));
+}
+
+/** Milliseconds. */
+function span(value: string): number | Invalid {
+  const seconds = parseSpan(value);
+  return seconds === undefined || seconds < 1
+    ? new Invalid("expected a span such as 90s, 10m, 12h or 7d")
+    : seconds * 1000;
+}
+
+function ladder(value: string): Ladder | Invalid {
+  const parsed = parseLadder(value);
+  return parsed.kind === "ladder" ? parsed.ladder : new Invalid(parsed.why);
+}

@@ -1,0 +1,70 @@
+// The hot loop behind two small interfaces: `route` in the gateway, `ingest` and `commit` in the actor. The plain
+// TypeScript of plain-router.ts and plain-aggregator.ts fills them; a WebAssembly twin can take their place without
+// any other room noticing, so they speak in bytes, offsets and columns only.
+//
+// K1. Nothing is allocated per line or per point.
+// K2. The two sides use one grammar (src/metric/line.ts): a line that `route` passes, `ingest` applies.
+
+/** What `route` found, one row a line, in columns. Offsets are into the bytes that were handed in. */
+export interface RoutedLines {
+  /** Rows filled by the last call. */
+  count: number;
+  /** How far the last call got: just behind the end of the last line it took. */
+  consumed: number;
+  /** The key before the first dot: [keyFrom, keyTo); empty for bytes that carry no keys. */
+  readonly keyFrom: Int32Array;
+  readonly keyTo: Int32Array;
+  /** The line from its name to its last word's end; no line end. */
+  readonly from: Int32Array;
+  readonly to: Int32Array;
+  /** Epoch seconds as the line says; NaN where it leaves them out or says -1. */
+  readonly seconds: Float64Array;
+  /** Index into src/metric/reason.ts; 0 is ok. Blank lines are no rows at all. */
+  readonly reason: Uint8Array;
+}
+
+export interface Router {
+  readonly lines: RoutedLines;
+  /**
+   * Splits bytes[from, to) into lines and judges each by grammar. Takes whole lines only, unless `last` says that
+   * nothing follows; stops when the rows are full. The answer is in `lines`.
+   */
+  route(bytes: Uint8Array, from: number, to: number, options: { keyed: boolean; last: boolean }): void;
+}
+
+/** Columns of summaries, a row for a series and bucket, in no order. Views: valid until the next call. */
+export interface Deltas {
+  readonly count: number;
+  /** Local numbers of the series. */
+  readonly series: Uint32Array;
+  /** Start of the bucket, epoch seconds. */
+  readonly bucket: Uint32Array;
+  readonly points: Uint32Array;
+  readonly sum: Float64Array;
+  readonly min: Float64Array;
+  readonly max: Float64Array;
+  readonly last: Float64Array;
+  /** Which value is `last`: the greatest of (time stamp in seconds, receivedAtMs, value). */
+  readonly lastSeconds: Uint32Array;
+  readonly lastReceivedAtMs: Float64Array;
+}
+
+/** A line that `ingest` did not count. */
+export type Refuse = (reason: number, line: Uint8Array) => void;
+
+export interface Aggregator {
+  /**
+   * Adds the lines of one section. `tenant` is a number of the caller's for the tenant id. Answers how many lines
+   * counted; each other goes to `refuse`.
+   */
+  ingest(tenant: number, lines: Uint8Array, receivedAtMs: number, refuse: Refuse): number;
+  /** Rows that a commit would have now. */
+  readonly openRows: number;
+  /** Series known, all tenants. */
+  readonly seriesCount: number;
+  /** Tenant number and canonical name of a series by local number: what the store needs to give it an id. */
+  seriesTenant(local: number): number;
+  seriesName(local: number): Uint8Array;
+  /** All summaries since the last `commit`, and a fresh start for the next ones. Series stay known. */
+  commit(): Deltas;
+}

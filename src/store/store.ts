@@ -1,0 +1,179 @@
+// Where committed buckets live: one contract, several engines (memory.ts, lmdb.ts). test/contract/store.ts is run by
+// each of them.
+//
+// C1. A commit is one transaction: either everything of it is there, or nothing.
+// C2. A commit succeeds only for the shard's present epoch and only where the offset is exactly `from`: so every
+//     range of the record is in the store once, whoever tries and however often.
+// C3. What a commit answers other than "ok" changed nothing. A rejected promise means "unknown": ask `claim` again.
+// C4. A reader sees one state of the shard, between two commits, for as long as it holds its snapshot.
+// C5. Series ids are given once per (tenant, name) and never given again.
+import type { Door } from "../metric/frame.ts";
+
+/** [lowest, highest], both included. */
+export type Interval = [number, number];
+
+export interface BootApplied {
+  /** Hex of the 16 bytes. */
+  boot: string;
+  /** The frame numbers applied, as disjoint ascending intervals; normally one. */
+  applied: Interval[];
+  lastAppliedMs: number;
+}
+
+export interface ShardState {
+  epoch: number;
+  /** Claims since the last commit, this one included: two in vain mean poison. */
+  claims: number;
+  /** The last sequence whose points are in the store; 0 before the first. */
+  offset: number;
+  /** Of the stream that the offset counts; empty before the first commit. */
+  incarnation: string;
+  /** The broker's time stamp of the frame at the offset, ms; 0 before the first. */
+  frameTimeMs: number;
+  /** receivedAtMs of the newest frame applied. */
+  receivedAtMs: number;
+  boots: BootApplied[];
+  gaps: Interval[];
+  holes: Interval[];
+}
+
+export type ClaimResult =
+  | { kind: "claimed"; state: ShardState }
+  /** A newer map, or another node at the same version of the map, has claimed. */
+  | { kind: "refused"; owner: string; mapVersion: number };
+
+export interface SeriesKey {
+  tenant: string;
+  /** Canonical bytes. */
+  name: Uint8Array;
+}
+
+/** A row for each series and bucket. `series` holds a stored id, or newSeriesFlag + index into `newSeries`. */
+export interface DeltaColumns {
+  readonly count: number;
+  readonly series: Uint32Array;
+  readonly bucket: Uint32Array;
+  readonly points: Uint32Array;
+  readonly sum: Float64Array;
+  readonly min: Float64Array;
+  readonly max: Float64Array;
+  readonly last: Float64Array;
+  readonly lastSeconds: Uint32Array;
+  readonly lastReceivedAtMs: Float64Array;
+}
+
+export const newSeriesFlag = 0x8000_0000;
+
+/** Counts to be added. `outcome` is "stored", or the reason of a refusal or of a dead letter. */
+export interface LedgerRow {
+  tenant: string;
+  door: Door;
+  /** Of receivedAtMs: epoch seconds, a multiple of 60. */
+  minute: number;
+  fate: "stored" | "refused" | "dead";
+  /** "" for stored. */
+  reason: string;
+  count: number;
+}
+
+export interface DeadLetter {
+  sequence: number;
+  /** Position within the frame, so that (sequence, part) names the letter. */
+  part: number;
+  tenant: string;
+  door: string;
+  reason: string;
+  detail: string;
+  receivedAtMs: number;
+  bytes: Uint8Array;
+}
+
+export interface Commit {
+  epoch: number;
+  /** The offset that the store must hold now. */
+  from: number;
+  /** The offset afterwards: >= from. Equal only for a commit that writes no points. */
+  to: number;
+  incarnation: string;
+  frameTimeMs: number;
+  receivedAtMs: number;
+  newSeries: SeriesKey[];
+  deltas: DeltaColumns;
+  /** Frame numbers applied by this range, per boot; merged into what is there. */
+  boots: BootApplied[];
+  /** Keyed ids applied (16 bytes each) and when, ms. */
+  keyed: { id: Uint8Array; appliedAtMs: number }[];
+  ledger: LedgerRow[];
+  dead: DeadLetter[];
+  /** Sequences that the record lost: written down, paged. */
+  holes: Interval[];
+}
+
+export type CommitResult =
+  /** `ids[i]` is the stored id of newSeries[i]. */
+  { kind: "ok"; ids: Uint32Array } | { kind: "fenced"; epoch: number } | { kind: "at"; offset: number };
+
+/** One shard's writing side: belongs to the actor. */
+export interface ShardStore {
+  claim(owner: { node: string; mapVersion: number }): Promise<ClaimResult>;
+  commit(commit: Commit): Promise<CommitResult>;
+  /** Which of these keyed ids were applied in the last 24 h (of `nowMs`). */
+  keyedApplied(ids: readonly Uint8Array[], nowMs: number): Promise<boolean[]>;
+  /** Throws away keyed ids older than 24 h and boots not heard of for 30 d; bounded work per call, says how much. */
+  forget(epoch: number, nowMs: number): Promise<{ keyed: number; boots: number }>;
+  close(): Promise<void>;
+}
+
+/** A node of the name tree, as /metrics/find shows it. */
+export interface FoundNode {
+  /** Dotted path; tagged series are leaves under their whole canonical name. */
+  path: string;
+  leaf: boolean;
+  branch: boolean;
+}
+
+export interface FoundSeries {
+  id: number;
+  name: string;
+}
+
+/** Summaries on a grid: row i of series s is at index s * width + i; points 0 means nothing there. */
+export interface Cells {
+  /** Start of the first bucket, epoch seconds. */
+  start: number;
+  stepSeconds: number;
+  width: number;
+  points: Float64Array;
+  sum: Float64Array;
+  min: Float64Array;
+  max: Float64Array;
+  last: Float64Array;
+}
+
+/** One consistent state of one shard. Close it: it keeps old pages alive. */
+export interface Snapshot {
+  state(): Promise<ShardState>;
+  /** Nodes that match a Graphite pattern, one per path, sorted by path. At most `most`. */
+  findNodes(tenant: string, pattern: string, most: number): Promise<FoundNode[]>;
+  /** Series whose whole name matches; a pattern without wildcards is a plain look-up. Sorted by name. */
+  findSeries(tenant: string, pattern: string, most: number): Promise<FoundSeries[]>;
+  /** Buckets of [start, start + width * step), start a multiple of step, merged from everything committed. */
+  fetch(ids: readonly number[], range: { start: number; stepSeconds: number; width: number }): Promise<Cells>;
+  ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]>;
+  dead(most: number): Promise<DeadLetter[]>;
+  /** Ids of the tenants that have series here: where history is. */
+  tenants(): Promise<string[]>;
+  close(): void;
+}
+
+/** One shard's reading side: never the actor's. */
+export interface ShardReader {
+  /** store-unavailable while the shard's store does not exist yet. */
+  snapshot(): Promise<Snapshot>;
+  close(): Promise<void>;
+}
+
+export interface StoreEngine {
+  openShard(shard: number): Promise<ShardStore>;
+  openReader(shard: number): Promise<ShardReader>;
+}
