@@ -11,6 +11,11 @@ export interface RoutedLines {
   count: number;
   /** How far the last call got: just behind the end of the last line it took. */
   consumed: number;
+  /**
+   * The bytes ended within a line that is too long. It has its row (line-too-long, once) and is consumed as far as it
+   * came; say so in the next call of the same connection, and what remains of it is dropped.
+   */
+  skipping: boolean;
   /** The key before the first dot: [keyFrom, keyTo); empty for bytes that carry no keys. */
   readonly keyFrom: Int32Array;
   readonly keyTo: Int32Array;
@@ -23,16 +28,26 @@ export interface RoutedLines {
   readonly reason: Uint8Array;
 }
 
+export interface RouteOptions {
+  /** Lines begin with a key and a dot. */
+  keyed: boolean;
+  /** Nothing follows: what has no line end is a line too. */
+  last: boolean;
+  /** `lines.skipping` as the call before left it, for these bytes' connection. */
+  skipping?: boolean;
+}
+
 export interface Router {
   readonly lines: RoutedLines;
   /**
    * Splits bytes[from, to) into lines and judges each by grammar. Takes whole lines only, unless `last` says that
-   * nothing follows; stops when the rows are full. The answer is in `lines`.
+   * nothing follows; stops when the rows are full. The answer is in `lines`. What it leaves, if the rows are not
+   * full, is the beginning of one line: at most 16 KB.
    */
-  route(bytes: Uint8Array, from: number, to: number, options: { keyed: boolean; last: boolean }): void;
+  route(bytes: Uint8Array, from: number, to: number, options: RouteOptions): void;
 }
 
-/** Columns of summaries, a row for a series and bucket, in no order. Views: valid until the next call. */
+/** Columns of summaries, a row for a series and bucket, in no order. Views: valid until the next `commit`. */
 export interface Deltas {
   readonly count: number;
   /** Local numbers of the series. */
@@ -49,20 +64,23 @@ export interface Deltas {
   readonly lastReceivedAtMs: Float64Array;
 }
 
-/** A line that `ingest` did not count. */
+/** A line that `ingest` did not count, without its line end. A view of the section's bytes. */
 export type Refuse = (reason: number, line: Uint8Array) => void;
 
 export interface Aggregator {
   /**
-   * Adds the lines of one section. `tenant` is a number of the caller's for the tenant id. Answers how many lines
-   * counted; each other goes to `refuse`.
+   * Adds the lines of one section. `tenant` is a number of the caller's for the tenant id, an int32. Answers how many
+   * lines counted; each other goes to `refuse`.
    */
   ingest(tenant: number, lines: Uint8Array, receivedAtMs: number, refuse: Refuse): number;
   /** Rows that a commit would have now. */
   readonly openRows: number;
   /** Series known, all tenants. */
   readonly seriesCount: number;
-  /** Tenant number and canonical name of a series by local number: what the store needs to give it an id. */
+  /**
+   * Tenant number and canonical name of a series by local number: what the store needs to give it an id. Local
+   * numbers count from 0 in the order of first points. The name is a view that never changes.
+   */
   seriesTenant(local: number): number;
   seriesName(local: number): Uint8Array;
   /** All summaries since the last `commit`, and a fresh start for the next ones. Series stay known. */
