@@ -20,7 +20,7 @@ export interface TextMatcher {
   readonly text: string;
   /** All texts that match, sorted, where they can be listed: no wildcard. A plain text lists itself. */
   readonly words: readonly string[] | undefined;
-  /** What every match begins with (G2 apart): the bounds of a range scan. */
+  /** What every match begins with: the bounds of a range scan. */
   readonly prefix: string;
   matches(text: string): boolean;
 }

@@ -64,6 +64,11 @@ export interface DeltaColumns {
 
 export const newSeriesFlag = 0x8000_0000;
 
+/** How long a keyed id is remembered: a retry comes within it. */
+export const keyedKeptMs = 24 * 3600 * 1000;
+/** How long a gateway's start is remembered after its last frame. */
+export const bootKeptMs = 30 * 24 * 3600 * 1000;
+
 /** Counts to be added. `outcome` is "stored", or the reason of a refusal or of a dead letter. */
 export interface LedgerRow {
   tenant: string;
@@ -119,7 +124,10 @@ export interface ShardStore {
   commit(commit: Commit): Promise<CommitResult>;
   /** Which of these keyed ids were applied in the last 24 h (of `nowMs`). */
   keyedApplied(ids: readonly Uint8Array[], nowMs: number): Promise<boolean[]>;
-  /** Throws away keyed ids older than 24 h and boots not heard of for 30 d; bounded work per call, says how much. */
+  /**
+   * Throws away keyed ids older than 24 h and boots not heard of for 30 d; bounded work per call, says how much: call
+   * again while it is more than nothing. With an old epoch it does nothing.
+   */
   forget(epoch: number, nowMs: number): Promise<{ keyed: number; boots: number }>;
   close(): Promise<void>;
 }
@@ -137,7 +145,10 @@ export interface FoundSeries {
   name: string;
 }
 
-/** Summaries on a grid: row i of series s is at index s * width + i; points 0 means nothing there. */
+/**
+ * Summaries on a grid: cell i of the series asked at position s is at index s * width + i. Nothing there: points and
+ * sum are 0, the others NaN.
+ */
 export interface Cells {
   /** Start of the first bucket, epoch seconds. */
   start: number;
@@ -153,13 +164,21 @@ export interface Cells {
 /** One consistent state of one shard. Close it: it keeps old pages alive. */
 export interface Snapshot {
   state(): Promise<ShardState>;
-  /** Nodes that match a Graphite pattern, one per path, sorted by path. At most `most`. */
+  /**
+   * Nodes that match a Graphite pattern (src/metric/glob.ts), one per path, sorted by path as UTF-8 bytes. At most
+   * `most`; where there are more, which ones is not said. Tagged series are found by patterns that have a `;`.
+   */
   findNodes(tenant: string, pattern: string, most: number): Promise<FoundNode[]>;
-  /** Series whose whole name matches; a pattern without wildcards is a plain look-up. Sorted by name. */
+  /** Series whose whole name matches; a pattern without wildcards is a plain look-up. Sorted by name; see findNodes. */
   findSeries(tenant: string, pattern: string, most: number): Promise<FoundSeries[]>;
-  /** Buckets of [start, start + width * step), start a multiple of step, merged from everything committed. */
+  /**
+   * Buckets of [start, start + width * step), start a multiple of step, merged from everything committed. Unknown ids
+   * have empty cells.
+   */
   fetch(ids: readonly number[], range: { start: number; stepSeconds: number; width: number }): Promise<Cells>;
+  /** Minutes from `fromMinute` to `untilMinute`, both included, in their order. */
   ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]>;
+  /** In the order of the record, oldest first. */
   dead(most: number): Promise<DeadLetter[]>;
   /** Ids of the tenants that have series here: where history is. */
   tenants(): Promise<string[]>;

@@ -1,0 +1,209 @@
+// A commit's summaries as one value: nine columns, rows sorted by (series, bucket).
+//
+//   u8 format, 3 unused, u32 rows; then per column 16 bytes: u8 kind, u8 width or other column, u16 unused,
+//   u32 where its data begins, f64 base; then the data, each column at a multiple of 8.
+//
+// V1. Every number comes back bit for bit, whatever it is.
+// V2. A column is written the short way where all its rows allow it: not at all where it equals another column (a row
+//     of one point has sum = min = max = last), as base + 0, 1, 2 or 4 bytes where it holds whole numbers.
+// V3. Reading checks what it is given: bytes that are no blob of ours are the outage store-corrupt, never a wrong sum.
+//
+// Little-endian throughout, like LMDB's own pages on the machines that Node runs on.
+import { assert } from "../base/assert.ts";
+import { Outage } from "../base/errors.ts";
+import { sortRows } from "./order.ts";
+import { newSeriesFlag, type DeltaColumns } from "./store.ts";
+
+const blobFormat = 1;
+const headBytes = 8;
+const columnBytes = 16;
+const kindWhole = 0;
+const kindSame = 1;
+const kindFloat = 2;
+
+const columnNames = [
+  "series",
+  "bucket",
+  "points",
+  "lastAfterBucket", // lastSeconds - bucket: small
+  "sum",
+  "min",
+  "max",
+  "last",
+  "lastReceivedAtMs",
+] as const;
+type ColumnName = (typeof columnNames)[number];
+const dataStart = headBytes + columnBytes * columnNames.length;
+
+type Values = Uint8Array | Uint16Array | Uint32Array | Float64Array;
+
+/** One column of a stored blob: row i is base + values[i], or base where there are no values. */
+export interface Column {
+  readonly base: number;
+  readonly values: Values | undefined;
+}
+
+export type Blob = { readonly rows: number } & { readonly [K in ColumnName]: Column };
+
+export function valueAt(column: Column, row: number): number {
+  const { values } = column;
+  if (values === undefined) return column.base;
+  // A float column has no base: adding 0 would turn -0 into 0.
+  return values instanceof Float64Array ? (values[row] ?? 0) : column.base + (values[row] ?? 0);
+}
+
+/**
+ * `ids[i]` is the stored id of the commit's newSeries[i]. At least one row. `minBucket` and `maxBucket` go into the
+ * key, so that readers can skip by time.
+ */
+export function encodeBlob(
+  deltas: DeltaColumns,
+  ids: Uint32Array,
+): { bytes: Buffer; minBucket: number; maxBucket: number } {
+  const { count } = deltas;
+  assert(count > 0, "a blob of at least one row");
+  const series = new Uint32Array(count);
+  let minBucket = 0xffff_ffff;
+  let maxBucket = 0;
+  for (let i = 0; i < count; i++) {
+    const said = deltas.series[i] ?? 0;
+    const id = said >= newSeriesFlag ? ids[said - newSeriesFlag] : said;
+    assert(id !== undefined && id > 0, `a stored series or one of newSeries, got ${said}`);
+    series[i] = id;
+    const bucket = deltas.bucket[i] ?? 0;
+    if (bucket < minBucket) minBucket = bucket;
+    if (bucket > maxBucket) maxBucket = bucket;
+  }
+  const order = sortRows(series, deltas.bucket, count);
+  const columns: Float64Array[] = columnNames.map((name) => {
+    const out = new Float64Array(count);
+    if (name === "lastAfterBucket") {
+      const { lastSeconds, bucket } = deltas;
+      for (let i = 0; i < count; i++) {
+        const row = order[i] ?? 0;
+        out[i] = (lastSeconds[row] ?? 0) - (bucket[row] ?? 0);
+      }
+    } else {
+      const from = name === "series" ? series : deltas[name];
+      for (let i = 0; i < count; i++) out[i] = from[order[i] ?? 0] ?? 0;
+    }
+    return out;
+  });
+  return { bytes: writeColumns(columns, count), minBucket, maxBucket };
+}
+
+function writeColumns(columns: readonly Float64Array[], count: number): Buffer {
+  let size = dataStart;
+  const plans = columns.map((values, at) => {
+    // Only the four values are ever the same as each other in all rows (V2).
+    const sum = columnNames.indexOf("sum");
+    for (let other = sum; other < at && at < columnNames.indexOf("lastReceivedAtMs"); other++)
+      if (sameBits(values, columns[other] ?? values))
+        return { kind: kindSame, width: other, base: 0, start: 0 };
+    const whole = wholeRange(values);
+    const plan =
+      whole === undefined
+        ? { kind: kindFloat, width: 8, base: 0, start: size }
+        : { kind: kindWhole, width: widthFor(whole.max - whole.min), base: whole.min, start: size };
+    size += Math.ceil((plan.width * count) / 8) * 8;
+    return plan;
+  });
+  const buffer = new ArrayBuffer(size);
+  const view = new DataView(buffer);
+  view.setUint8(0, blobFormat);
+  view.setUint32(4, count, true);
+  for (const [at, { kind, width, base, start }] of plans.entries()) {
+    const head = headBytes + at * columnBytes;
+    view.setUint8(head, kind);
+    view.setUint8(head + 1, width);
+    view.setUint32(head + 4, start, true);
+    view.setFloat64(head + 8, base, true);
+    const values = columns[at];
+    if (kind === kindSame || width === 0 || values === undefined) continue;
+    const out = viewOf(kind, width, buffer, start, count);
+    for (let i = 0; i < count; i++) out[i] = (values[i] ?? 0) - base;
+    if (kind === kindFloat) out.set(values);
+  }
+  return Buffer.from(buffer);
+}
+
+function sameBits(a: Float64Array, b: Float64Array): boolean {
+  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i]) || Number.isNaN(a[i])) return false;
+  return true;
+}
+
+/** undefined when a value is no whole number, or when they are too far apart for four bytes. */
+function wholeRange(values: Float64Array): { min: number; max: number } | undefined {
+  let min = Number.POSITIVE_INFINITY;
+  let max = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] ?? 0;
+    if (!Number.isSafeInteger(value) || Object.is(value, -0)) return undefined;
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+  return max - min <= 0xffff_ffff ? { min, max } : undefined;
+}
+
+function widthFor(range: number): number {
+  return range === 0 ? 0 : range <= 0xff ? 1 : range <= 0xffff ? 2 : 4;
+}
+
+function viewOf(kind: number, width: number, buffer: ArrayBufferLike, at: number, count: number): Values {
+  if (kind === kindFloat) return new Float64Array(buffer, at, count);
+  if (width === 1) return new Uint8Array(buffer, at, count);
+  return width === 2 ? new Uint16Array(buffer, at, count) : new Uint32Array(buffer, at, count);
+}
+
+/** The columns are views of `bytes` where those are aligned, else of a copy: valid as long as `bytes` are. */
+export function decodeBlob(bytes: Uint8Array): Blob {
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : Uint8Array.from(bytes);
+  const { buffer, byteOffset, length } = aligned;
+  const view = new DataView(buffer, byteOffset, length);
+  if (length < dataStart || view.getUint8(0) !== blobFormat) throw corrupt("its head");
+  const rows = view.getUint32(4, true);
+  const columns: Column[] = [];
+  for (let at = 0; at < columnNames.length; at++) {
+    const head = headBytes + at * columnBytes;
+    const kind = view.getUint8(head);
+    const width = view.getUint8(head + 1);
+    const start = view.getUint32(head + 4, true);
+    const base = view.getFloat64(head + 8, true);
+    if (kind === kindSame) {
+      const other = columns[width];
+      if (other === undefined) throw corrupt(`column ${at}`);
+      columns.push(other);
+      continue;
+    }
+    const widthFits = kind === kindFloat ? width === 8 : kind === kindWhole && [0, 1, 2, 4].includes(width);
+    if (!widthFits || start % 8 !== 0 || start < dataStart || start + width * rows > length)
+      throw corrupt(`column ${at}`);
+    const values = width === 0 ? undefined : viewOf(kind, width, buffer, byteOffset + start, rows);
+    columns.push({ base, values });
+  }
+  const [series, bucket, points, lastAfterBucket, sum, min, max, last, lastReceivedAtMs] = columns;
+  assert(
+    series && bucket && points && lastAfterBucket && sum && min && max && last && lastReceivedAtMs,
+    "nine columns",
+  );
+  return { rows, series, bucket, points, lastAfterBucket, sum, min, max, last, lastReceivedAtMs };
+}
+
+function corrupt(where: string): Outage {
+  return new Outage("store-corrupt", `a blob is not what was written: ${where}`);
+}
+
+/** The first row at or after `from` whose series is at least `id`. */
+export function firstRowOf(blob: Blob, id: number, from: number): number {
+  const { base, values } = blob.series;
+  if (values === undefined) return base >= id ? from : blob.rows;
+  const wanted = id - base;
+  let low = from;
+  let high = blob.rows;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((values[middle] ?? 0) < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,148 @@
+// What a commit or a forgetting changes, worked out against one state of the shard: rows to put, rows to remove, the
+// next head. Nothing is written here.
+import { assert } from "../base/assert.ts";
+import { encodeBlob } from "./blob.ts";
+import type { View, Writes } from "./environment.ts";
+import type { ShardHead } from "./head.ts";
+import { mergeIntervals } from "./intervals.ts";
+import {
+  after,
+  blobKey,
+  bootKey,
+  bootOfKey,
+  deadKey,
+  idOfKeyedTimeKey,
+  keyedKey,
+  keyedTimeKey,
+  ledgerKey,
+  tableRange,
+} from "./keys.ts";
+import { Naming } from "./names.ts";
+import { decodeBoot, decodeNumber, encodeBoot, encodeDead, encodeNumber } from "./rows.ts";
+import { bootKeptMs, keyedKeptMs, type BootApplied, type Commit } from "./store.ts";
+
+/** Rows looked at by one forgetting. */
+const forgetRows = 5000;
+
+export interface CommitPlan {
+  head: ShardHead;
+  writes: Writes;
+  ids: Uint32Array;
+}
+
+/** The commit has been judged: its epoch and offset are those of the view. */
+export function planCommit(view: View, commit: Commit): CommitPlan {
+  const { deltas } = commit;
+  assert(commit.to >= commit.from, `an offset that does not go back, got ${commit.from} to ${commit.to}`);
+  assert(
+    deltas.count === 0 || commit.to > commit.from,
+    "no points in a commit that does not move the offset",
+  );
+  const writes: Writes = { puts: [], removes: [] };
+  const naming = new Naming(view, { series: view.head.nextSeries, node: view.head.nextNode });
+  const ids = Uint32Array.from(commit.newSeries, (key) => naming.idOf(key));
+  writes.puts.push(...naming.puts());
+  if (deltas.count > 0) {
+    const { bytes, minBucket, maxBucket } = encodeBlob(deltas, ids);
+    writes.puts.push({ key: blobKey({ offset: commit.to, minBucket, maxBucket }), value: bytes });
+  }
+  for (const boot of mergeBoots(view, commit.boots))
+    writes.puts.push({ key: bootKey(boot.boot), value: encodeBoot(boot) });
+  planKeyed(view, commit.keyed, writes);
+  planLedger(view, commit, writes);
+  for (const dead of commit.dead)
+    writes.puts.push({ key: deadKey(dead.sequence, dead.part), value: encodeDead(dead) });
+  const head: ShardHead = {
+    ...view.head,
+    claims: 0,
+    offset: commit.to,
+    incarnation: commit.incarnation,
+    frameTimeMs: commit.frameTimeMs,
+    receivedAtMs: commit.receivedAtMs,
+    holes: mergeIntervals(view.head.holes, commit.holes),
+    nextSeries: naming.next.series,
+    nextNode: naming.next.node,
+  };
+  return { head, writes, ids };
+}
+
+function mergeBoots(view: View, boots: readonly BootApplied[]): Iterable<BootApplied> {
+  const merged = new Map<string, BootApplied>();
+  for (const { boot, applied, lastAppliedMs } of boots) {
+    let known = merged.get(boot);
+    if (known === undefined) {
+      const stored = view.get(bootKey(boot));
+      known = stored === undefined ? { boot, applied: [], lastAppliedMs: 0 } : decodeBoot(boot, stored);
+    }
+    merged.set(boot, {
+      boot,
+      applied: mergeIntervals(known.applied, applied),
+      lastAppliedMs: Math.max(known.lastAppliedMs, lastAppliedMs),
+    });
+  }
+  return merged.values();
+}
+
+function planKeyed(view: View, keyed: Commit["keyed"], writes: Writes): void {
+  const once = new Map(keyed.map((entry) => [keyedKey(entry.id).toString("latin1"), entry]));
+  for (const { id, appliedAtMs } of once.values()) {
+    const key = keyedKey(id);
+    const stored = view.get(key);
+    if (stored !== undefined) writes.removes.push(keyedTimeKey(decodeNumber(stored), id));
+    writes.puts.push({ key, value: encodeNumber(appliedAtMs) });
+    writes.puts.push({ key: keyedTimeKey(appliedAtMs, id), value: Buffer.of(0) });
+  }
+  // The same id at the same time again: what was just put must stay.
+  const put = new Set(writes.puts.map(({ key }) => key.toString("latin1")));
+  writes.removes = writes.removes.filter((key) => !put.has(key.toString("latin1")));
+}
+
+function planLedger(view: View, { ledger }: Commit, writes: Writes): void {
+  const sums = new Map<string, { key: Buffer; count: number }>();
+  for (const row of ledger) {
+    assert(row.minute % 60 === 0 && row.minute >= 0, `a minute in epoch seconds, got ${row.minute}`);
+    const key = ledgerKey(row);
+    const at = key.toString("latin1");
+    let sum = sums.get(at);
+    if (sum === undefined) {
+      const stored = view.get(key);
+      sum = { key, count: stored === undefined ? 0 : decodeNumber(stored) };
+      sums.set(at, sum);
+    }
+    sum.count += row.count;
+  }
+  for (const { key, count } of sums.values()) writes.puts.push({ key, value: encodeNumber(count) });
+}
+
+export interface ForgetPlan {
+  writes: Writes;
+  keyed: number;
+  boots: number;
+  /** Where the next one begins among the boots. */
+  bootsFrom: Buffer;
+}
+
+export function planForget(view: View, nowMs: number, bootsFrom: Buffer): ForgetPlan {
+  const removes: Buffer[] = [];
+  const { start } = tableRange("keyedTime");
+  const expired = view.range(start, keyedTimeKey(nowMs - keyedKeptMs, Buffer.alloc(0)), forgetRows);
+  for (const { key } of expired) {
+    const id = idOfKeyedTimeKey(key);
+    removes.push(key, keyedKey(id));
+  }
+  const table = tableRange("boot");
+  const page = view.range(bootsFrom.length === 0 ? table.start : bootsFrom, table.end, forgetRows);
+  let boots = 0;
+  for (const { key, value } of page) {
+    if (decodeBoot(bootOfKey(key), value).lastAppliedMs >= nowMs - bootKeptMs) continue;
+    removes.push(key);
+    boots++;
+  }
+  const last = page.at(-1);
+  return {
+    writes: { puts: [], removes },
+    keyed: expired.length,
+    boots,
+    bootsFrom: page.length === forgetRows && last !== undefined ? after(last.key) : Buffer.alloc(0),
+  };
+}

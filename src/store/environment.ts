@@ -1,0 +1,312 @@
+// One LMDB environment, as much of it as a shard needs: two tables, reads in a snapshot, and one way to write.
+//
+// L1. No JavaScript runs while LMDB's write lock is held: a change is put together before, against a snapshot, and then
+//     handed over as one batch that LMDB's own thread applies on condition that the head's version is still the one of
+//     that snapshot. (A worker thread that is terminated inside transactionSync never ends and keeps the lock: the
+//     shard would hang until the whole process is killed. Measured; a batch in flight survives or vanishes whole.)
+// L2. A batch is one transaction with one fdatasync: when `change` settles with true, it is on disk.
+// L3. The map's size is a budget, and ours to keep: lmdb-js would enlarge the map silently. A change that is subject to
+//     the budget is refused as store-full when used pages and its own bytes pass nine tenths of it; the last tenth is
+//     for changes that make room.
+// L4. Every failure is an Outage that names the folder.
+//
+// Batches of one event turn are not gathered (eventTurnBatching): the promise of such a gathering has no owner, and
+// rejects unhandled when the disk is full.
+import { existsSync, mkdirSync, statfsSync } from "node:fs";
+import { join } from "node:path";
+import { open, type Database, type RootDatabase } from "lmdb";
+import type { Clock } from "../base/clock.ts";
+import { assert } from "../base/assert.ts";
+import { isOutage, messageOf, Outage } from "../base/errors.ts";
+import { decodeHead, encodeHead, freshHead, storeFormat, type ShardHead } from "./head.ts";
+import type { Rows } from "./names.ts";
+import { count, pack, unpack } from "./rows.ts";
+
+/** lmdb's own limit. */
+export const keyBytesMax = 1978;
+/** A disk that does not answer for so long is an outage; what was written meanwhile counts if it gets there. */
+const answerMs = 60_000;
+const readersMax = 1024;
+
+const headKey = Buffer.from("head");
+const formatKey = Buffer.from("format");
+
+export interface Writes {
+  puts: { key: Buffer; value: Buffer }[];
+  removes: Buffer[];
+}
+
+type Transaction = ReturnType<Database["useReadTransaction"]>;
+
+/** lmdb-js takes a transaction here too; its types don't say so. */
+interface FastTable {
+  getBinaryFast(key: Buffer, options: { transaction: Transaction }): Buffer | undefined;
+}
+
+/** One state of the shard. Close it: it keeps old pages alive. */
+export interface View extends Rows {
+  readonly head: ShardHead;
+  /** Counts the changes of the shard: what `change` is conditional on. */
+  readonly version: number;
+  keys(start: Buffer, end: Buffer, most: number): Buffer[];
+  /** Without a copy: valid until the next call of anything. */
+  peek(key: Buffer): Uint8Array | undefined;
+  close(): void;
+}
+
+export interface SpaceUsed {
+  /** Pages that hold something, in bytes. */
+  usedBytes: number;
+  /** Size of the file: it does not shrink; pages given back are used again. */
+  fileBytes: number;
+}
+
+export interface EnvironmentOptions {
+  /** The shard's own folder. */
+  path: string;
+  mapBytes: number;
+  readOnly: boolean;
+  clock: Clock;
+}
+
+export class Environment {
+  readonly #options: EnvironmentOptions;
+  readonly #data: RootDatabase<Buffer, Buffer>;
+  readonly #head: Database<Buffer, Buffer>;
+
+  private constructor(
+    options: EnvironmentOptions,
+    data: RootDatabase<Buffer, Buffer>,
+    head: Database<Buffer, Buffer>,
+  ) {
+    this.#options = options;
+    this.#data = data;
+    this.#head = head;
+  }
+
+  /** A writing side makes the folder and the tables; for a reading one they are store-unavailable until then. */
+  static async open(options: EnvironmentOptions): Promise<Environment> {
+    const { path, mapBytes, readOnly } = options;
+    try {
+      if (!readOnly) mkdirSync(path, { recursive: true });
+      else if (!existsSync(join(path, "data.mdb"))) throw notYet(path);
+      const table = { encoding: "binary", keyEncoding: "binary" } as const;
+      const root = {
+        ...table,
+        name: "data",
+        path,
+        noSubdir: false,
+        readOnly,
+        // A reader takes the size that the writing side gave.
+        ...(readOnly ? {} : { mapSize: mapBytes }),
+        maxReaders: readersMax,
+        overlappingSync: false,
+        eventTurnBatching: false,
+        // Never hand over half a batch (L1). Not in the library's types.
+        batchStartThreshold: Number.MAX_SAFE_INTEGER,
+      };
+      let data: RootDatabase<Buffer, Buffer>;
+      try {
+        data = open<Buffer, Buffer>(root);
+      } catch (error) {
+        // The table is not there yet: the writing side is just making it.
+        if (readOnly && messageOf(error) === "Database not found") throw notYet(path);
+        throw error;
+      }
+      const head = data.openDB<Buffer, Buffer>({ ...table, name: "head", useVersions: true });
+      // lmdb-js answers undefined for a table that a reader does not find; its types don't say so.
+      if ((head as unknown) === undefined) {
+        await data.close();
+        throw notYet(path);
+      }
+      const environment = new Environment(options, data, head);
+      await environment.#begin();
+      return environment;
+    } catch (error) {
+      throw toOutage(error, path);
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { path, readOnly } = this.#options;
+    const stored = this.#head.get(formatKey);
+    if (stored !== undefined) {
+      const format = count(unpack(stored, 1, "the format")[0], "the format");
+      if (format <= storeFormat) return;
+      await this.#data.close();
+      throw new Outage("store-corrupt", `${path} was written by a newer version (format ${format})`);
+    }
+    if (readOnly) {
+      await this.#data.close();
+      throw notYet(path);
+    }
+    await this.#answered(
+      this.#head.ifNoExists(formatKey, () => {
+        void this.#head.put(formatKey, pack([storeFormat]), 1);
+        void this.#head.put(headKey, encodeHead(freshHead()), 1);
+      }),
+      0,
+    );
+  }
+
+  /** The newest state there is. */
+  view(): View {
+    const { path } = this.#options;
+    try {
+      this.#data.resetReadTxn();
+      const transaction = this.#data.useReadTransaction();
+      try {
+        const entry = this.#head.getEntry(headKey, { transaction });
+        if (entry?.version === undefined) throw new Outage("store-corrupt", "the shard's head is missing");
+        return makeView(this.#data, transaction, decodeHead(entry.value), entry.version);
+      } catch (error) {
+        transaction.done();
+        throw error;
+      }
+    } catch (error) {
+      throw toOutage(error, path);
+    }
+  }
+
+  /**
+   * Writes all of it, or nothing. false: the head changed since `view`; look again. Rejects with an Outage; of
+   * store-unavailable it is not known whether it was written.
+   */
+  async change(version: number, head: ShardHead, writes: Writes, budgeted: boolean): Promise<boolean> {
+    let bytes = 0;
+    for (const { key, value } of writes.puts) {
+      // Once the batch has begun, nothing may throw.
+      assert(key.length <= keyBytesMax, `keys of at most ${keyBytesMax} bytes, got ${key.length}`);
+      bytes += key.length + value.length;
+    }
+    if (budgeted) this.#refuseIfFull(bytes);
+    const row = encodeHead(head);
+    const written = this.#head.ifVersion(headKey, version, () => {
+      for (const { key, value } of writes.puts) void this.#data.put(key, value);
+      for (const key of writes.removes) void this.#data.remove(key);
+      void this.#head.put(headKey, row, version + 1);
+    });
+    return await this.#answered(written, bytes);
+  }
+
+  #refuseIfFull(bytes: number): void {
+    const { path, mapBytes } = this.#options;
+    const { usedBytes } = this.space();
+    if (usedBytes + bytes > mapBytes * 0.9)
+      throw new Outage(
+        "store-full",
+        `${path} holds ${usedBytes} bytes; ${bytes} more would pass nine tenths of its ${mapBytes}`,
+      );
+  }
+
+  space(): SpaceUsed {
+    const data = this.#data.getStats() as TableStats & { root: TableStats; free: TableStats } & {
+      lastPageNumber: number;
+    };
+    const head = this.#head.getStats() as TableStats;
+    const twoHeads = 2;
+    const pages = [data, head, data.root, data.free].reduce(
+      (sum, table) => sum + table.treeBranchPageCount + table.treeLeafPageCount + table.overflowPages,
+      twoHeads,
+    );
+    return { usedBytes: pages * data.pageSize, fileBytes: (data.lastPageNumber + 1) * data.pageSize };
+  }
+
+  /** Frees what readers of killed processes still hold. */
+  readerCheck(): number {
+    return this.#data.readerCheck();
+  }
+
+  async close(): Promise<void> {
+    await this.#data.close();
+  }
+
+  /** Turns what lmdb-js promises into yes, no, or an Outage within a bounded time. */
+  async #answered(written: Promise<boolean>, bytes: number): Promise<boolean> {
+    const { clock, path } = this.#options;
+    return await new Promise<boolean>((resolve, reject) => {
+      const cancel = clock.after(answerMs, () => {
+        reject(new Outage("store-unavailable", `${path}: the disk gave no answer in ${answerMs} ms`));
+      });
+      written
+        .then(resolve, async (error: unknown) => {
+          reject(toOutage(await causeOf(error), path, bytes));
+        })
+        .finally(cancel);
+    });
+  }
+}
+
+interface TableStats {
+  pageSize: number;
+  treeBranchPageCount: number;
+  treeLeafPageCount: number;
+  overflowPages: number;
+}
+
+function makeView(
+  data: RootDatabase<Buffer, Buffer>,
+  transaction: Transaction,
+  head: ShardHead,
+  version: number,
+): View {
+  const fast = data as unknown as FastTable;
+  const iterate = (start: Buffer, end: Buffer, most: number) =>
+    data.getRange({ start, end, limit: most, transaction });
+  return {
+    head,
+    version,
+    get: (key) => data.get(key, { transaction }),
+    peek: (key) => fast.getBinaryFast(key, { transaction }),
+    // Read to the end at once: no cursor outlives the call, so closing is safe at any time between calls.
+    range: (start, end, most) => Array.from(iterate(start, end, most), ({ key, value }) => ({ key, value })),
+    keys: (start, end, most) => Array.from(data.getKeys({ start, end, limit: most, transaction })),
+    close: () => transaction.done(),
+  };
+}
+
+function notYet(path: string): Outage {
+  return new Outage("store-unavailable", `${path} is not there yet`);
+}
+
+/** lmdb-js rejects with a stand-in, and the reason by a promise of its own. */
+async function causeOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !("commitError" in error)) return error;
+  try {
+    await error.commitError;
+  } catch (cause) {
+    return cause;
+  }
+  return error;
+}
+
+const mapFull = -30792;
+const corruptCodes = new Set([-30797, -30796, -30794, -30793]); // page not found, corrupted, version, no LMDB file
+const noSpace = 28;
+const inputOutput = 5;
+
+/** `bytes` is what was to be written: LMDB reports a disk that is full as a short write, which is just an I/O error. */
+export function toOutage(error: unknown, path: string, bytes = 0): unknown {
+  if (isOutage(error) || !(error instanceof Error) || error.name === "Bug") return error;
+  const code = "code" in error ? error.code : undefined;
+  const message = `${path}: ${error.message}`;
+  if (
+    code === mapFull ||
+    code === noSpace ||
+    code === "ENOSPC" ||
+    (code === inputOutput && isFull(path, bytes))
+  )
+    return new Outage("store-full", message, { cause: error });
+  if (typeof code === "number" && corruptCodes.has(code))
+    return new Outage("store-corrupt", message, { cause: error });
+  return new Outage("store-unavailable", message, { cause: error });
+}
+
+function isFull(path: string, bytes: number): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize < bytes + 65_536;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,178 @@
+// The layout of a shard's `data` table: which rows there are and how their keys read. All numbers are big-endian, so
+// that byte order is number order. Keys are at most 1,978 bytes (lmdb's limit); names are at most 1,000.
+//
+//   t tenant                            -> root node u32       tenants that have series here
+//   n node u32, segment                 -> child u32, series u32   the name tree; 0 is none
+//   g root u32, whole name              -> series u32          tagged names, leaves under their whole text
+//   b offset u64, min u32, max u32      -> blob (blob.ts)      one per commit, with the span of its buckets
+//   o boot hex                          -> boot row            frames applied, per gateway start
+//   k keyed id, 16 bytes                -> applied at, ms      keyed requests applied
+//   x applied at u64, keyed id          -> nothing             the same by time, for their expiry
+//   l length u8, tenant, minute u32, door 0 fate 0 reason -> count  the ledger
+//   d sequence u64, part u32            -> dead letter
+//
+// f (fragments), c (the cursor of compaction), r (rules per series) and p (tombstones) are kept for what compaction,
+// retention and purge will add. A change of what is written above needs a higher storeFormat (head.ts).
+import { assert } from "../base/assert.ts";
+
+const tableByte = {
+  tenant: 0x74,
+  node: 0x6e,
+  tagged: 0x67,
+  blob: 0x62,
+  boot: 0x6f,
+  keyed: 0x6b,
+  keyedTime: 0x78,
+  ledger: 0x6c,
+  dead: 0x64,
+} as const;
+
+export type Table = keyof typeof tableByte;
+
+/** The range that holds all rows of a table: [start, end). */
+export function tableRange(table: Table): { start: Buffer; end: Buffer } {
+  return { start: Buffer.of(tableByte[table]), end: Buffer.of(tableByte[table] + 1) };
+}
+
+/** The smallest key above all keys that begin with `prefix`. */
+export function after(prefix: Buffer): Buffer {
+  // Every key begins with its table's letter, so there is such a byte.
+  const at = prefix.findLastIndex((byte) => byte < 255);
+  assert(at >= 0, "a prefix that is not all 0xff");
+  const out = Buffer.from(prefix.subarray(0, at + 1));
+  out[at] = (out[at] ?? 0) + 1;
+  return out;
+}
+
+export function tenantKey(tenant: string): Buffer {
+  return Buffer.concat([Buffer.of(tableByte.tenant), Buffer.from(tenant)]);
+}
+
+export function tenantOfKey(key: Buffer): string {
+  return key.toString("utf8", 1);
+}
+
+/** Also the prefix of all rows of the node, when the segment is empty. */
+export function nodeKey(node: number, segment: Uint8Array): Buffer {
+  const key = Buffer.allocUnsafe(5 + segment.length);
+  key[0] = tableByte.node;
+  key.writeUInt32BE(node, 1);
+  key.set(segment, 5);
+  return key;
+}
+
+export function segmentOfKey(key: Buffer): string {
+  return key.toString("utf8", 5);
+}
+
+export function taggedKey(root: number, name: Uint8Array): Buffer {
+  const key = Buffer.allocUnsafe(5 + name.length);
+  key[0] = tableByte.tagged;
+  key.writeUInt32BE(root, 1);
+  key.set(name, 5);
+  return key;
+}
+
+export function nameOfTaggedKey(key: Buffer): string {
+  return key.toString("utf8", 5);
+}
+
+export interface BlobPlace {
+  offset: number;
+  minBucket: number;
+  maxBucket: number;
+}
+
+export function blobKey(place: BlobPlace): Buffer {
+  const key = Buffer.allocUnsafe(17);
+  key[0] = tableByte.blob;
+  writeU64(key, place.offset, 1);
+  key.writeUInt32BE(place.minBucket, 9);
+  key.writeUInt32BE(place.maxBucket, 13);
+  return key;
+}
+
+export function blobPlace(key: Buffer): BlobPlace {
+  return { offset: readU64(key, 1), minBucket: key.readUInt32BE(9), maxBucket: key.readUInt32BE(13) };
+}
+
+export function bootKey(boot: string): Buffer {
+  return Buffer.concat([Buffer.of(tableByte.boot), Buffer.from(boot)]);
+}
+
+export function bootOfKey(key: Buffer): string {
+  return key.toString("utf8", 1);
+}
+
+export function keyedKey(id: Uint8Array): Buffer {
+  assert(id.length === 16, `a keyed id of 16 bytes, got ${id.length}`);
+  return Buffer.concat([Buffer.of(tableByte.keyed), id]);
+}
+
+export function keyedTimeKey(appliedAtMs: number, id: Uint8Array): Buffer {
+  const key = Buffer.allocUnsafe(9 + id.length);
+  key[0] = tableByte.keyedTime;
+  writeU64(key, appliedAtMs, 1);
+  key.set(id, 9);
+  return key;
+}
+
+export function idOfKeyedTimeKey(key: Buffer): Buffer {
+  return key.subarray(9);
+}
+
+export interface LedgerPlace {
+  tenant: string;
+  minute: number;
+  door: string;
+  fate: string;
+  reason: string;
+}
+
+/** All rows of a tenant from `minute` on begin at or after this. */
+export function ledgerPrefix(tenant: string, minute: number): Buffer {
+  const id = Buffer.from(tenant);
+  assert(id.length <= 255, `a tenant id of at most 255 bytes, got ${id.length}`);
+  const key = Buffer.allocUnsafe(6 + id.length);
+  key[0] = tableByte.ledger;
+  key[1] = id.length;
+  key.set(id, 2);
+  key.writeUInt32BE(minute, 2 + id.length);
+  return key;
+}
+
+export function ledgerKey(place: LedgerPlace): Buffer {
+  return Buffer.concat([
+    ledgerPrefix(place.tenant, place.minute),
+    Buffer.from(`${place.door}\0${place.fate}\0${place.reason}`),
+  ]);
+}
+
+export function ledgerPlace(key: Buffer): LedgerPlace {
+  const end = 2 + (key[1] ?? 0);
+  const [door = "", fate = "", reason = ""] = key.toString("utf8", end + 4).split("\0");
+  return { tenant: key.toString("utf8", 2, end), minute: key.readUInt32BE(end), door, fate, reason };
+}
+
+export function deadKey(sequence: number, part: number): Buffer {
+  const key = Buffer.allocUnsafe(13);
+  key[0] = tableByte.dead;
+  writeU64(key, sequence, 1);
+  key.writeUInt32BE(part, 9);
+  return key;
+}
+
+export function deadPlace(key: Buffer): { sequence: number; part: number } {
+  return { sequence: readU64(key, 1), part: key.readUInt32BE(9) };
+}
+
+/** Whole numbers up to 2^53; times before 1970 or with fractions are cut. */
+function writeU64(key: Buffer, value: number, at: number): void {
+  const whole = Math.max(0, Math.floor(value));
+  key.writeUInt32BE(Math.floor(whole / 2 ** 32), at);
+  key.writeUInt32BE(whole % 2 ** 32, at + 4);
+}
+
+function readU64(key: Buffer, at: number): number {
+  return key.readUInt32BE(at) * 2 ** 32 + key.readUInt32BE(at + 4);
+}

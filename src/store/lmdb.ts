@@ -1,0 +1,206 @@
+// The embedded engine: one LMDB environment per shard, in `<folder>/shard-<n>`. A commit appends one blob beside the
+// offset. Files: keys.ts is the layout, environment.ts the way to write, changes.ts what a commit writes, snapshot.ts
+// and find.ts what is read. (Compaction into fragments, ladders and retention come later: keys.ts keeps their place.)
+//
+// Every method looks at a state, decides, and writes on condition that nobody changed the shard meanwhile; if somebody
+// did, it looks again. So a zombie owner and the present one can both try, in any number of threads and processes.
+import { join } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import { assert } from "../base/assert.ts";
+import { Outage } from "../base/errors.ts";
+import { planCommit, planForget } from "./changes.ts";
+import { Environment, type SpaceUsed, type View, type Writes } from "./environment.ts";
+import type { ShardHead } from "./head.ts";
+import { keyedKey } from "./keys.ts";
+import { decodeNumber } from "./rows.ts";
+import { readState, ViewSnapshot } from "./snapshot.ts";
+import {
+  keyedKeptMs,
+  type ClaimResult,
+  type Commit,
+  type CommitResult,
+  type ShardReader,
+  type ShardStore,
+  type Snapshot,
+  type StoreEngine,
+} from "./store.ts";
+
+/** Others change a shard a few times a second at most: more than this many in a row is no race but a fault. */
+const triesMax = 100;
+/** Commits between two looks for readers of killed processes. */
+const commitsPerReaderCheck = 256;
+/** Each open snapshot keeps old pages alive and takes a place in LMDB's table of readers. */
+export const snapshotsMax = 512;
+
+export interface LmdbEngineOptions {
+  /** Holds a folder per shard. */
+  folder: string;
+  /** Budget of each shard's store. */
+  mapBytes: number;
+  /** Only readers are opened: for processes that must never write. */
+  readOnly?: boolean;
+  clock: Clock;
+}
+
+export interface LmdbShardStore extends ShardStore {
+  /** For gauges. */
+  space(): SpaceUsed;
+}
+
+export interface LmdbEngine extends StoreEngine {
+  openShard(shard: number): Promise<LmdbShardStore>;
+}
+
+/**
+ * Opening rejects with store-unavailable where the folder can't be made or written (with its path), store-full where
+ * the disk is full, store-corrupt where what lies there is not ours.
+ */
+export function createLmdbEngine(options: LmdbEngineOptions): LmdbEngine {
+  const { mapBytes, clock } = options;
+  const pathOf = (shard: number) => join(options.folder, `shard-${shard}`);
+  return {
+    async openShard(shard) {
+      assert(options.readOnly !== true, "an engine that may write");
+      return new Shard(
+        await Environment.open({ path: pathOf(shard), mapBytes, readOnly: false, clock }),
+        pathOf(shard),
+      );
+    },
+    async openReader(shard) {
+      return new Reader(() => Environment.open({ path: pathOf(shard), mapBytes, readOnly: true, clock }));
+    },
+  };
+}
+
+type Decision<T> = { answer: T; change?: { head: ShardHead; writes: Writes; budgeted: boolean } };
+
+class Shard implements LmdbShardStore {
+  readonly #environment: Environment;
+  readonly #path: string;
+  #commits = 0;
+  #bootsFrom: Buffer = Buffer.alloc(0);
+
+  constructor(environment: Environment, path: string) {
+    this.#environment = environment;
+    this.#path = path;
+    environment.readerCheck();
+  }
+
+  async claim(owner: { node: string; mapVersion: number }): Promise<ClaimResult> {
+    return await this.#decide<ClaimResult>((view) => {
+      const last = view.head.owner;
+      const older = last !== undefined && owner.mapVersion < last.mapVersion;
+      const other = last !== undefined && owner.mapVersion === last.mapVersion && owner.node !== last.node;
+      if (last !== undefined && (older || other))
+        return { answer: { kind: "refused", owner: last.node, mapVersion: last.mapVersion } };
+      const { node, mapVersion } = owner;
+      const { epoch, claims } = view.head;
+      const head = { ...view.head, epoch: epoch + 1, claims: claims + 1, owner: { node, mapVersion } };
+      const state = { ...readState(view), epoch: head.epoch, claims: head.claims };
+      const writes = { puts: [], removes: [] };
+      return { answer: { kind: "claimed", state }, change: { head, writes, budgeted: false } };
+    });
+  }
+
+  async commit(commit: Commit): Promise<CommitResult> {
+    const result = await this.#decide<CommitResult>((view) => {
+      const { epoch, offset } = view.head;
+      if (commit.epoch !== epoch) return { answer: { kind: "fenced", epoch } };
+      if (commit.from !== offset) return { answer: { kind: "at", offset } };
+      const { ids, head, writes } = planCommit(view, commit);
+      return { answer: { kind: "ok", ids }, change: { head, writes, budgeted: true } };
+    });
+    if (++this.#commits % commitsPerReaderCheck === 0) this.#environment.readerCheck();
+    return result;
+  }
+
+  async keyedApplied(ids: readonly Uint8Array[], nowMs: number): Promise<boolean[]> {
+    if (ids.length === 0) return [];
+    const view = this.#environment.view();
+    try {
+      return ids.map((id) => {
+        const stored = view.get(keyedKey(id));
+        return stored !== undefined && decodeNumber(stored) >= nowMs - keyedKeptMs;
+      });
+    } finally {
+      view.close();
+    }
+  }
+
+  async forget(epoch: number, nowMs: number): Promise<{ keyed: number; boots: number }> {
+    let bootsFrom = this.#bootsFrom;
+    const result = await this.#decide((view) => {
+      if (view.head.epoch !== epoch) return { answer: { keyed: 0, boots: 0 } };
+      const { writes, keyed, boots, ...plan } = planForget(view, nowMs, this.#bootsFrom);
+      bootsFrom = plan.bootsFrom;
+      const answer = { keyed, boots };
+      if (writes.removes.length === 0) return { answer };
+      return { answer, change: { head: view.head, writes, budgeted: false } };
+    });
+    this.#bootsFrom = bootsFrom;
+    return result;
+  }
+
+  space(): SpaceUsed {
+    return this.#environment.space();
+  }
+
+  async close(): Promise<void> {
+    await this.#environment.close();
+  }
+
+  async #decide<T>(decide: (view: View) => Decision<T>): Promise<T> {
+    for (let tries = 0; tries < triesMax; tries++) {
+      const view = this.#environment.view();
+      let decision: Decision<T>;
+      try {
+        decision = decide(view);
+      } finally {
+        view.close();
+      }
+      const { answer, change } = decision;
+      if (change === undefined) return answer;
+      if (await this.#environment.change(view.version, change.head, change.writes, change.budgeted))
+        return answer;
+    }
+    throw new Outage("store-unavailable", `${this.#path}: others changed it ${triesMax} times in a row`);
+  }
+}
+
+class Reader implements ShardReader {
+  readonly #open: () => Promise<Environment>;
+  #environment: Promise<Environment> | undefined;
+  readonly #snapshots = new Set<ViewSnapshot>();
+  #closed = false;
+
+  constructor(open: () => Promise<Environment>) {
+    this.#open = open;
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    assert(!this.#closed, "an open reader");
+    this.#environment ??= this.#open();
+    const environment = await this.#environment.catch((error: unknown) => {
+      // The shard may be there at the next try.
+      this.#environment = undefined;
+      throw error;
+    });
+    assert(!this.#closed, "a reader that stays open while a snapshot is made");
+    if (this.#snapshots.size >= snapshotsMax)
+      throw new Outage("store-unavailable", `${snapshotsMax} snapshots of a shard are open already`);
+    const snapshot = new ViewSnapshot(environment.view(), () => this.#snapshots.delete(snapshot));
+    this.#snapshots.add(snapshot);
+    return snapshot;
+  }
+
+  /** Closes its snapshots, and waits for answers that are under way. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const ended = Array.from(this.#snapshots, (snapshot) => snapshot.ended);
+    for (const snapshot of this.#snapshots) snapshot.close();
+    await Promise.all(ended);
+    const environment = await this.#environment?.catch(() => undefined);
+    await environment?.close();
+  }
+}

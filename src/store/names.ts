@@ -1,0 +1,155 @@
+// The name tree. A dotted name is a way from the tenant's root, a row per node, keyed [parent node][segment]: so the
+// nodes below one parent lie together, in order. A row says which node is below it (a branch), which series ends in it
+// (a leaf), or both. A tagged name (one with `;`) is a single row under its whole text.
+//
+// N1. A name has one id, given once and never given again.
+// N2. Work and memory of a commit's new names grow with their bytes, whatever their shape: 1,000 bytes may be one node
+//     or 500.
+import { Outage } from "../base/errors.ts";
+import { assert } from "../base/assert.ts";
+import { nodeKey, taggedKey, tenantKey } from "./keys.ts";
+import { newSeriesFlag, type SeriesKey } from "./store.ts";
+
+/** What finding and naming need of a table: one state of it, in key order. */
+export interface Rows {
+  /** The bytes are the caller's. */
+  get(key: Buffer): Buffer | undefined;
+  /** At most `most` rows with start <= key < end. */
+  range(start: Buffer, end: Buffer, most: number): { key: Buffer; value: Buffer }[];
+}
+
+export interface NodeRow {
+  /** The node that holds the rows below this one; 0 is none: not a branch. */
+  child: number;
+  /** The series that ends here; 0 is none: not a leaf. */
+  series: number;
+}
+
+export function encodeNode(row: NodeRow): Buffer {
+  const out = Buffer.allocUnsafe(8);
+  out.writeUInt32BE(row.child, 0);
+  out.writeUInt32BE(row.series, 4);
+  return out;
+}
+
+export function decodeNode(bytes: Buffer): NodeRow {
+  if (bytes.length !== 8) throw new Outage("store-corrupt", "a name's row is not 8 bytes");
+  return { child: bytes.readUInt32BE(0), series: bytes.readUInt32BE(4) };
+}
+
+export function encodeId(id: number): Buffer {
+  const out = Buffer.allocUnsafe(4);
+  out.writeUInt32BE(id, 0);
+  return out;
+}
+
+export function decodeId(bytes: Buffer): number {
+  if (bytes.length !== 4) throw new Outage("store-corrupt", "an id's row is not 4 bytes");
+  return bytes.readUInt32BE(0);
+}
+
+const semicolon = 0x3b;
+
+export function isTagged(name: Uint8Array): boolean {
+  return name.includes(semicolon);
+}
+
+interface Pending extends NodeRow {
+  key: Buffer;
+  changed: boolean;
+}
+
+/** Gives ids to the names of one commit, on paper: what must be written is in `puts`, the next ids in `next`. */
+export class Naming {
+  readonly next: { series: number; node: number };
+  readonly #rows: Rows;
+  readonly #roots = new Map<string, number>();
+  /** Rows read or made, by parent node and segment. */
+  readonly #nodes = new Map<string, Pending>();
+  readonly #tagged = new Map<string, number>();
+  readonly #puts: { key: Buffer; value: Buffer }[] = [];
+
+  constructor(rows: Rows, next: { series: number; node: number }) {
+    this.#rows = rows;
+    this.next = { ...next };
+  }
+
+  idOf({ tenant, name }: SeriesKey): number {
+    assert(name.length > 0 && name.length <= 1000, `a name of 1 to 1000 bytes, got ${name.length}`);
+    const root = this.#rootOf(tenant);
+    if (isTagged(name)) return this.#taggedId(root, name);
+    // One character per byte: exact for any bytes.
+    const segments = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1").split(".");
+    let parent = root;
+    let row: Pending | undefined;
+    for (const segment of segments) {
+      if (row !== undefined) {
+        if (row.child === 0) {
+          row.child = this.next.node++;
+          row.changed = true;
+        }
+        parent = row.child;
+      }
+      row = this.#node(parent, segment);
+    }
+    assert(row !== undefined, "a name of at least one segment");
+    if (row.series === 0) {
+      row.series = this.#newId();
+      row.changed = true;
+    }
+    return row.series;
+  }
+
+  puts(): { key: Buffer; value: Buffer }[] {
+    const out = [...this.#puts];
+    for (const row of this.#nodes.values())
+      if (row.changed) out.push({ key: row.key, value: encodeNode(row) });
+    return out;
+  }
+
+  #rootOf(tenant: string): number {
+    let root = this.#roots.get(tenant);
+    if (root === undefined) {
+      const key = tenantKey(tenant);
+      const stored = this.#rows.get(key);
+      if (stored === undefined) {
+        root = this.next.node++;
+        this.#puts.push({ key, value: encodeId(root) });
+      } else root = decodeId(stored);
+      this.#roots.set(tenant, root);
+    }
+    return root;
+  }
+
+  #node(parent: number, segment: string): Pending {
+    const at = `${parent}/${segment}`;
+    let row = this.#nodes.get(at);
+    if (row === undefined) {
+      const key = nodeKey(parent, Buffer.from(segment, "latin1"));
+      const stored = this.#rows.get(key);
+      row = { key, changed: false, ...(stored === undefined ? { child: 0, series: 0 } : decodeNode(stored)) };
+      this.#nodes.set(at, row);
+    }
+    return row;
+  }
+
+  #taggedId(root: number, name: Uint8Array): number {
+    const key = taggedKey(root, name);
+    const at = key.toString("latin1");
+    let id = this.#tagged.get(at);
+    if (id === undefined) {
+      const stored = this.#rows.get(key);
+      if (stored === undefined) {
+        id = this.#newId();
+        this.#puts.push({ key, value: encodeId(id) });
+      } else id = decodeId(stored);
+      this.#tagged.set(at, id);
+    }
+    return id;
+  }
+
+  #newId(): number {
+    assert(this.next.series < newSeriesFlag, "fewer than 2^31 series in a shard");
+    return this.next.series++;
+  }
+}

@@ -1,0 +1,174 @@
+// What a reader can ask of one state of a shard, over the rows of an engine's table.
+//
+// R1. All answers of a snapshot are of the same state (C4): long ones let others run in between, and still are.
+// R2. Closing waits for answers that are under way; nothing reads from a state that was given back.
+import { assert } from "../base/assert.ts";
+import type { Door } from "../metric/frame.ts";
+import { decodeBlob } from "./blob.ts";
+import { Grid, type GridRange } from "./cells.ts";
+import type { View } from "./environment.ts";
+import { findNodes, findSeries } from "./find.ts";
+import {
+  blobPlace,
+  bootOfKey,
+  deadPlace,
+  ledgerPlace,
+  ledgerPrefix,
+  tableRange,
+  tenantOfKey,
+} from "./keys.ts";
+import { decodeBoot, decodeDead, decodeNumber } from "./rows.ts";
+import type {
+  BootApplied,
+  Cells,
+  DeadLetter,
+  FoundNode,
+  FoundSeries,
+  LedgerRow,
+  ShardState,
+  Snapshot,
+} from "./store.ts";
+
+const pageRows = 1024;
+/** Blobs merged before others get a turn: some milliseconds. */
+const blobsPerTurn = 16;
+
+export function readState(view: View): ShardState {
+  const { owner: _owner, nextSeries: _series, nextNode: _node, ...state } = view.head;
+  const boots: BootApplied[] = [];
+  for (const { key, value } of rowsOf(view, tableRange("boot")))
+    boots.push(decodeBoot(bootOfKey(key), value));
+  return { ...state, boots };
+}
+
+/** All rows of the range, page by page. */
+function* rowsOf(
+  view: View,
+  { start, end }: { start: Buffer; end: Buffer },
+): Generator<{ key: Buffer; value: Buffer }> {
+  for (let from = start; ; ) {
+    const page = view.range(from, end, pageRows);
+    yield* page;
+    const last = page.at(-1);
+    if (page.length < pageRows || last === undefined) return;
+    from = Buffer.concat([last.key, Buffer.of(0)]);
+  }
+}
+
+export class ViewSnapshot implements Snapshot {
+  readonly #view: View;
+  /** Settles when the state has been given back. */
+  readonly ended: Promise<void>;
+  readonly #end: () => void;
+  #running = 0;
+  #closing = false;
+
+  /** `closed` is called once, when the state has been given back. */
+  constructor(view: View, closed: () => void) {
+    this.#view = view;
+    let end: () => void = closed;
+    this.ended = new Promise((resolve) => {
+      end = () => {
+        closed();
+        resolve();
+      };
+    });
+    this.#end = end;
+  }
+
+  state(): Promise<ShardState> {
+    return this.#ask(async (view) => readState(view));
+  }
+
+  findNodes(tenant: string, pattern: string, most: number): Promise<FoundNode[]> {
+    return this.#ask((view) => findNodes(view, tenant, pattern, most, turn));
+  }
+
+  findSeries(tenant: string, pattern: string, most: number): Promise<FoundSeries[]> {
+    return this.#ask((view) => findSeries(view, tenant, pattern, most, turn));
+  }
+
+  fetch(ids: readonly number[], range: GridRange): Promise<Cells> {
+    return this.#ask(async (view) => {
+      const grid = new Grid(ids, range);
+      const until = range.start + range.stepSeconds * range.width;
+      const blobs = tableRange("blob");
+      let taken = 0;
+      for (let from = blobs.start; ids.length > 0; ) {
+        const keys = view.keys(from, blobs.end, pageRows);
+        for (const key of keys) {
+          const { minBucket, maxBucket } = blobPlace(key);
+          if (maxBucket < range.start || minBucket >= until) continue;
+          const bytes = view.peek(key);
+          assert(bytes !== undefined, "a blob whose key is there");
+          grid.add(decodeBlob(bytes));
+          if (++taken % blobsPerTurn === 0) await turn();
+        }
+        const last = keys.at(-1);
+        if (keys.length < pageRows || last === undefined) break;
+        from = Buffer.concat([last, Buffer.of(0)]);
+        await turn();
+      }
+      return grid.finish();
+    });
+  }
+
+  ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]> {
+    return this.#ask(async (view) => {
+      const out: LedgerRow[] = [];
+      const range = { start: ledgerPrefix(tenant, fromMinute), end: ledgerPrefix(tenant, untilMinute + 1) };
+      for (const { key, value } of rowsOf(view, range)) {
+        const { door, fate, ...place } = ledgerPlace(key);
+        // Written by `commit` from a LedgerRow: no other words can be there.
+        out.push({
+          ...place,
+          door: door as Door,
+          fate: fate as LedgerRow["fate"],
+          count: decodeNumber(value),
+        });
+      }
+      return out;
+    });
+  }
+
+  dead(most: number): Promise<DeadLetter[]> {
+    return this.#ask(async (view) => {
+      const { start, end } = tableRange("dead");
+      return view.range(start, end, most).map(({ key, value }) => decodeDead(deadPlace(key), value));
+    });
+  }
+
+  tenants(): Promise<string[]> {
+    return this.#ask(async (view) =>
+      Array.from(rowsOf(view, tableRange("tenant")), ({ key }) => tenantOfKey(key)),
+    );
+  }
+
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    if (this.#running === 0) this.#giveBack();
+  }
+
+  async #ask<T>(answer: (view: View) => Promise<T>): Promise<T> {
+    assert(!this.#closing, "an open snapshot");
+    this.#running++;
+    try {
+      return await answer(this.#view);
+    } finally {
+      this.#running--;
+      if (this.#closing && this.#running === 0) this.#giveBack();
+    }
+  }
+
+  #giveBack(): void {
+    this.#view.close();
+    this.#end();
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

@@ -1,0 +1,26 @@
+// What every store engine must do: run by test/store/<engine>.test.ts for each of them.
+import { test } from "node:test";
+import { claimCases } from "./store-claim.ts";
+import { fetchCases } from "./store-fetch.ts";
+import type { Case, World } from "./store-helpers.ts";
+import { historiesCases } from "./store-histories.ts";
+import { namesCases } from "./store-names.ts";
+import { rememberCases } from "./store-remember.ts";
+
+export function storeContract(engineName: string, makeWorld: () => Promise<World>): void {
+  const f: Case = (title, run) => {
+    test(`${engineName}: ${title}`, async () => {
+      const world = await makeWorld();
+      try {
+        await run(world);
+      } finally {
+        await world.end();
+      }
+    });
+  };
+  claimCases(f);
+  rememberCases(f);
+  namesCases(f);
+  fetchCases(f);
+  historiesCases(f);
+}
