@@ -1,0 +1,151 @@
+// The shards' streams: making them, their state, single frames, trimming.
+//
+// N1. A stream's incarnation is given once, at creation, and no later call touches it.
+// N2. `frameAt` says undefined only when the stream's leader says so: a direct get may be answered by a replica that
+//     lags behind, and a hole that is none would be a loss.
+import {
+  DiscardPolicy,
+  RetentionPolicy,
+  StorageType,
+  type StreamInfo,
+  type StreamUpdateConfig,
+} from "@nats-io/jetstream";
+import { nanos } from "nats";
+import { isOutage, Outage } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
+import type { RecordedFrame, StreamState } from "./bus.ts";
+import { apiCodes, isApiError } from "./nats-errors.ts";
+import type { Session } from "./nats-session.ts";
+import { streamName, streamSubject } from "./subjects.ts";
+
+export interface StreamCaps {
+  bytesMax: number;
+  duplicateWindowMs: number;
+}
+
+/** Creates the stream or brings its caps up to date. Several processes may do so at the same time. */
+export async function ensureStream(
+  session: Session,
+  random: Random,
+  shard: number,
+  caps: StreamCaps,
+): Promise<StreamState> {
+  const stream = streamName(shard);
+  const wanted: Partial<StreamUpdateConfig> = {
+    max_bytes: caps.bytesMax,
+    duplicate_window: nanos(caps.duplicateWindowMs),
+    discard: DiscardPolicy.New,
+    allow_direct: true,
+    max_age: 0,
+  };
+  let info: StreamInfo;
+  try {
+    info = await infoOf(session, shard);
+  } catch (error) {
+    if (!isOutage(error, "stream-missing")) throw error;
+    const made = await create(session, random, shard, wanted);
+    if (made !== undefined) return stateOf(made);
+    info = await infoOf(session, shard); // another process was faster
+  }
+  const have = info.config;
+  const same =
+    have.max_bytes === wanted.max_bytes &&
+    have.duplicate_window === wanted.duplicate_window &&
+    have.discard === wanted.discard &&
+    have.allow_direct &&
+    have.max_age === 0;
+  if (same) return stateOf(info);
+  return stateOf(await session.call(`update ${stream}`, () => session.jsm.streams.update(stream, wanted)));
+}
+
+/** undefined: it exists by now. */
+async function create(
+  session: Session,
+  random: Random,
+  shard: number,
+  wanted: Partial<StreamUpdateConfig>,
+): Promise<StreamInfo | undefined> {
+  const name = streamName(shard);
+  const metadata = { incarnation: Buffer.from(random.bytes(16)).toString("hex") };
+  return session.call(`create ${name}`, async () => {
+    try {
+      return await session.jsm.streams.add({
+        ...wanted,
+        name,
+        metadata,
+        subjects: [streamSubject(shard)],
+        retention: RetentionPolicy.Limits,
+        storage: StorageType.File,
+        num_replicas: 1,
+      });
+    } catch (error) {
+      if (isApiError(error, apiCodes.streamNameInUse)) return undefined;
+      throw error;
+    }
+  });
+}
+
+export async function streamState(session: Session, shard: number): Promise<StreamState> {
+  return stateOf(await infoOf(session, shard));
+}
+
+function infoOf(session: Session, shard: number): Promise<StreamInfo> {
+  const stream = streamName(shard);
+  return session.call(`state of ${stream}`, () => session.jsm.streams.info(stream));
+}
+
+function stateOf(info: StreamInfo): StreamState {
+  return {
+    // A stream that somebody made by hand has no id: its creation time tells incarnations apart as well.
+    incarnation: info.config.metadata?.["incarnation"] ?? info.created,
+    firstSequence: info.state.first_seq,
+    lastSequence: info.state.last_seq,
+    messages: info.state.messages,
+    bytes: info.state.bytes,
+    bytesMax: info.config.max_bytes,
+  };
+}
+
+export async function frameAt(
+  session: Session,
+  shard: number,
+  sequence: number,
+): Promise<RecordedFrame | undefined> {
+  const stream = streamName(shard);
+  const doing = `frame ${sequence} of ${stream}`;
+  const direct = await session.call(doing, () => getDirect(session, stream, sequence));
+  if (direct !== undefined) return direct;
+  return session.call(doing, async () => {
+    const stored = await session.jsm.streams.getMessage(stream, { seq: sequence });
+    if (stored === null) return undefined;
+    return { sequence: stored.seq, timeMs: parseTime(stored.timestamp), data: stored.data };
+  });
+}
+
+/** undefined: not found, or nobody gives direct answers; then the leader is asked. */
+async function getDirect(
+  session: Session,
+  stream: string,
+  sequence: number,
+): Promise<RecordedFrame | undefined> {
+  const got = await session.jsm.direct.getMessage(stream, { seq: sequence }).catch(() => null);
+  if (got === null || got.seq !== sequence) return undefined;
+  return { sequence, timeMs: parseTime(got.timestamp), data: got.data };
+}
+
+export async function trim(session: Session, shard: number, sequence: number): Promise<void> {
+  const stream = streamName(shard);
+  // A purge beyond the end would move the end: the next frames would get sequences that leave a hole.
+  const last = (await streamState(session, shard)).lastSequence;
+  const upTo = Math.min(sequence, last);
+  if (upTo < 1) return;
+  // The server keeps `seq` itself.
+  await session.call(`trim ${stream}`, () => session.jsm.streams.purge(stream, { seq: upTo + 1 }));
+}
+
+/** RFC 3339 with up to nine digits of a second, as ms since the epoch, cut, the same as a reader's time. */
+export function parseTime(text: string): number {
+  const ms = Date.parse(text.replace(/(\.\d{3})\d+/, "$1"));
+  if (Number.isNaN(ms)) throw new Outage("bus-unavailable", `the server gave the time "${text}"`);
+  return ms;
+}

@@ -1,0 +1,109 @@
+// The real bus: NATS JetStream. This file only puts the pieces together:
+// nats-link.ts (being connected), nats-session.ts (one life of a connection), nats-acks.ts (publishing),
+// nats-streams.ts (the record's streams), nats-feed.ts (reading), nats-kv.ts (buckets), nats-ask.ts (questions).
+import { DeliverPolicy } from "@nats-io/jetstream";
+import { assert } from "../base/assert.ts";
+import { Outage } from "../base/errors.ts";
+import type {
+  Bus,
+  Kv,
+  KvOptions,
+  PublishAck,
+  Reader,
+  ReaderOptions,
+  RecordedFrame,
+  StreamState,
+} from "./bus.ts";
+import { Acks } from "./nats-acks.ts";
+import { ask, serve } from "./nats-ask.ts";
+import { openFeed } from "./nats-feed.ts";
+import { NatsKv } from "./nats-kv.ts";
+import { Link, type LinkOptions } from "./nats-link.ts";
+import { ensureStream, frameAt, streamState, trim, type StreamCaps } from "./nats-streams.ts";
+import { streamName } from "./subjects.ts";
+
+export type NatsOptions = LinkOptions;
+
+/**
+ * Settles with the first connection, however long that takes (`onWaiting` says so once). Rejects with
+ * server-too-old or settings-invalid, or with bus-unavailable when `signal` ends the wait.
+ */
+export async function connectNats(options: NatsOptions): Promise<Bus> {
+  return new NatsBus(options, await Link.open(options));
+}
+
+class NatsBus implements Bus {
+  readonly #options: NatsOptions;
+  readonly #link: Link;
+  #acks: Acks | undefined;
+
+  constructor(options: NatsOptions, link: Link) {
+    this.#options = options;
+    this.#link = link;
+    link.onSession((session) => {
+      this.#acks = new Acks(session, options.clock);
+    });
+  }
+
+  get connected(): boolean {
+    return this.#link.connected;
+  }
+
+  onConnection(callback: (connected: boolean) => void): () => void {
+    return this.#link.onConnection(callback);
+  }
+
+  async ensureStream(shard: number, caps: StreamCaps): Promise<StreamState> {
+    return ensureStream(this.#link.session, this.#options.random, shard, caps);
+  }
+
+  async streamState(shard: number): Promise<StreamState> {
+    return streamState(this.#link.session, shard);
+  }
+
+  publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck> {
+    if (this.#acks === undefined || !this.#link.connected)
+      return Promise.reject(new Outage("bus-unavailable", "no connection to NATS"));
+    return this.#acks.publish(shard, messageId, data);
+  }
+
+  async read(shard: number, fromSequence: number, options: ReaderOptions): Promise<Reader> {
+    assert(Number.isSafeInteger(fromSequence) && fromSequence >= 1, "sequences start at 1");
+    return openFeed(this.#link.session, {
+      stream: streamName(shard),
+      start: { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: fromSequence },
+      clock: this.#options.clock,
+      onMessage: ({ sequence, timeMs, data }) => options.onFrame({ sequence, timeMs, data }),
+      onEnd: (error) => options.onEnd(error),
+    });
+  }
+
+  async frameAt(shard: number, sequence: number): Promise<RecordedFrame | undefined> {
+    return frameAt(this.#link.session, shard, sequence);
+  }
+
+  async trim(shard: number, sequence: number): Promise<void> {
+    await trim(this.#link.session, shard, sequence);
+  }
+
+  async kv(bucket: string, options: KvOptions = {}): Promise<Kv> {
+    const kv = new NatsKv(bucket, options, { link: this.#link, ...this.#options });
+    await kv.open();
+    return kv;
+  }
+
+  async ask(subject: string, payload: Uint8Array, waitMs: number): Promise<Uint8Array[]> {
+    return ask(this.#link.session, this.#options.clock, subject, payload, waitMs);
+  }
+
+  serve(
+    subject: string,
+    answer: (payload: Uint8Array) => Promise<Uint8Array> | Uint8Array,
+  ): Promise<() => void> {
+    return serve(this.#link, subject, answer, this.#options.log);
+  }
+
+  close(): Promise<void> {
+    return this.#link.close();
+  }
+}
