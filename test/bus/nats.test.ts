@@ -1,0 +1,261 @@
+// The real bus keeps the contract on a real nats-server, killed, hung and restarted.
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "nats";
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock } from "../../src/base/clock.ts";
+import { systemRandom } from "../../src/base/random.ts";
+import type { Bus } from "../../src/bus/bus.ts";
+import { connectNats } from "../../src/bus/nats.ts";
+import { streamName } from "../../src/bus/subjects.ts";
+import { busContract } from "../contract/bus.ts";
+import { type NatsServer, startNatsServer } from "../harness/nats-server.ts";
+import { bytes, connectedAgain, Heard, listen, watchWords } from "./listen.ts";
+import { ManualClock } from "./manual-clock.ts";
+
+const caps = { bytesMax: 64 * 1024 * 1024, duplicateWindowMs: 60_000 };
+
+function open(server: { url: string }): Promise<Bus> {
+  return connectNats({ url: server.url, name: "test", clock: systemClock, random: systemRandom });
+}
+
+/** What somebody does to the server without us. */
+async function meddle(
+  server: NatsServer,
+  act: (jsm: Awaited<ReturnType<typeof jetstreamManager>>) => Promise<unknown>,
+): Promise<void> {
+  const nc = await connect({ servers: server.url });
+  await act(await jetstreamManager(nc));
+  await nc.close();
+}
+
+busContract("nats", async () => {
+  const server = await startNatsServer();
+  const buses = [await open(server)];
+  return {
+    bus: buses[0] as Bus,
+    another: async () => {
+      const more = await open(server);
+      buses.push(more);
+      return more;
+    },
+    crash: async () => {
+      const lost = buses.filter((bus) => bus.connected).map(connectionLost);
+      await server.kill9();
+      await Promise.all(lost);
+    },
+    recover: () => server.restart(),
+    deleteStream: (shard) => meddle(server, (jsm) => jsm.streams.delete(streamName(shard))),
+    passMs: (ms) => sleep(ms), // the server's own clock: nothing to wait for but time
+    close: async () => {
+      for (const bus of buses) await bus.close();
+      await server.close();
+    },
+  };
+});
+
+function connectionLost(bus: Bus): Promise<void> {
+  return new Promise((resolve) => {
+    const forget = bus.onConnection(() => {
+      forget();
+      resolve();
+    });
+  });
+}
+
+async function withServer(body: (server: NatsServer, bus: Bus) => Promise<void>): Promise<void> {
+  const server = await startNatsServer();
+  const bus = await open(server);
+  try {
+    await body(server, bus);
+  } finally {
+    await bus.close();
+    await server.close();
+  }
+}
+
+test("connecting waits for a server that is not there, and says so once", async () => {
+  const server = await startNatsServer();
+  await server.kill9();
+  const said: string[] = [];
+  const tries = new Heard();
+  let count = 0;
+  const clock = {
+    ...systemClock,
+    sleep(ms: number, signal?: AbortSignal) {
+      count += 1;
+      tries.changed();
+      return systemClock.sleep(ms, signal);
+    },
+  };
+  const onWaiting = (why: string) => said.push(why);
+  const connecting = connectNats({ url: server.url, name: "test", clock, random: systemRandom, onWaiting });
+  await tries.until(() => count >= 3);
+  await server.restart();
+  const bus = await connecting;
+  assert.deepEqual(said, [`no NATS at ${server.url}: connection refused`]);
+  assert.equal(bus.connected, true);
+  await bus.close();
+  await server.close();
+});
+
+test("the wait for a server can be called off", async () => {
+  const server = await startNatsServer();
+  await server.kill9();
+  const stop = new AbortController();
+  const connecting = connectNats({
+    url: server.url,
+    name: "test",
+    clock: systemClock,
+    random: systemRandom,
+    onWaiting: () => stop.abort(),
+    signal: stop.signal,
+  });
+  await assert.rejects(connecting, { code: "bus-unavailable" });
+  await server.close();
+});
+
+test("a server that can't take a large frame is refused with a sentence", async () => {
+  const server = await startNatsServer({ maxPayload: 1024 * 1024 });
+  await assert.rejects(open(server), { code: "settings-invalid", message: /max_payload is 1048576/ });
+  await server.close();
+});
+
+test("an address that is none is refused with a sentence", async () => {
+  for (const url of ["http://127.0.0.1:4222", "nats://", "nats://u:secret@"])
+    await assert.rejects(open({ url }), (error: Error) => {
+      assert.match(error.message, /is not an address/);
+      assert.doesNotMatch(error.message, /secret/);
+      return true;
+    });
+});
+
+test("a publish that is not acknowledged within 5 s says bus-timeout", async () => {
+  const server = await startNatsServer();
+  const clock = new ManualClock();
+  const bus = await connectNats({ url: server.url, name: "test", clock, random: systemRandom });
+  await bus.ensureStream(0, caps);
+  server.pause();
+  const early = bus.publish(0, "a", bytes("a")).catch(codeOf);
+  clock.advance(3_000);
+  const late = bus.publish(0, "b", bytes("b")).catch(codeOf);
+  clock.advance(2_500);
+  assert.equal(await early, "bus-timeout");
+  server.resume();
+  assert.deepEqual(await late, { sequence: 2, duplicate: false });
+  assert.deepEqual(await bus.publish(0, "a", bytes("a")), { sequence: 1, duplicate: true });
+  clock.advance(5_500);
+  assert.equal(clock.timers, 0);
+  await bus.close();
+  await server.close();
+});
+
+test("a hung server is noticed by its pings; the connection comes back, what was resent is recorded once", async () => {
+  const server = await startNatsServer();
+  const parts = { url: server.url, name: "test", clock: systemClock, random: systemRandom };
+  const bus = await connectNats({ ...parts, pingIntervalMs: 300 });
+  await bus.ensureStream(0, { ...caps, bytesMax: 512 * 1024 * 1024 });
+  const listening = await listen(bus, 0, 1);
+  const lost = connectionLost(bus);
+  server.pause();
+  // More than the sockets hold, so that also the last write hangs.
+  const flight = Array.from({ length: 100 }, (_, i) => bus.publish(0, `${i}`, new Uint8Array(256 * 1024)));
+  const codes = await Promise.all(flight.map((each) => each.then(() => "ok", codeOf)));
+  assert.deepEqual([...new Set(codes)], ["bus-unavailable"]);
+  await lost;
+  await listening.ended();
+  server.resume();
+  await connectedAgain(bus);
+  for (let i = 0; i < 100; i++) await bus.publish(0, `${i}`, new Uint8Array(256 * 1024));
+  assert.equal((await bus.streamState(0)).messages, 100);
+  await bus.close();
+  await server.close();
+});
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}
+
+test("a reader whose consumer was deleted ends", async () => {
+  await withServer(async (server, bus) => {
+    await bus.ensureStream(0, caps);
+    const listening = await listen(bus, 0, 1);
+    await bus.publish(0, "1", bytes("x"));
+    await listening.until(1);
+    await meddle(server, async (jsm) => {
+      for await (const info of jsm.consumers.list(streamName(0)))
+        await jsm.consumers.delete(streamName(0), info.name);
+    });
+    await listening.ended();
+    assert.equal(listening.ends.length, 1);
+  });
+});
+
+test("closed readers and watches leave no consumer behind", async () => {
+  await withServer(async (server, bus) => {
+    await bus.ensureStream(0, caps);
+    for (let i = 0; i < 5; i++) await (await listen(bus, 0, 1)).reader.close();
+    let consumers = -1;
+    await meddle(server, async (jsm) => {
+      consumers = (await jsm.streams.info(streamName(0))).state.consumer_count;
+    });
+    assert.equal(consumers, 0);
+  });
+});
+
+test("a watch whose bucket was deleted and made anew starts over", async () => {
+  await withServer(async (server, bus) => {
+    const kv = await bus.kv("ONE");
+    for (let i = 0; i < 20; i++) await kv.put("a", bytes(`${i}`));
+    const watch = watchWords(kv);
+    await watch.until(1);
+    await meddle(server, (jsm) => jsm.streams.delete("KV_ONE"));
+    await watch.until(3);
+    await kv.put("b", bytes("1"));
+    await watch.until(4);
+    assert.deepEqual(watch.words, ["snapshot a=19", "lost", "snapshot", "change b=1"]);
+    watch.stop();
+  });
+});
+
+test("a bucket that was deleted is made again by the next use", async () => {
+  await withServer(async (server, bus) => {
+    const kv = await bus.kv("ONE");
+    await kv.put("a", bytes("1"));
+    await meddle(server, (jsm) => jsm.streams.delete("KV_ONE"));
+    await assert.rejects(kv.put("a", bytes("2")), { name: "Outage" });
+    assert.ok((await kv.put("a", bytes("3"))) > 0);
+  });
+});
+
+test("a snapshot is complete although keys change while it is on its way", async () => {
+  await withServer(async (_, bus) => {
+    const kv = await bus.kv("ONE");
+    const keys = Array.from({ length: 1_000 }, (_unused, i) => `key.${i}`);
+    await Promise.all(keys.map((key) => kv.put(key, bytes("old"))));
+    const watch = watchWords(kv);
+    await Promise.all(keys.map((key) => kv.put(key, bytes("new"))));
+    await watch.until(1);
+    assert.equal(watch.words[0]?.split(" ").length, 1_001);
+    watch.stop();
+  });
+});
+
+test("a stream somebody made by hand has its creation time as incarnation", async () => {
+  await withServer(async (server, bus) => {
+    await meddle(server, (jsm) => jsm.streams.add({ name: streamName(0), subjects: ["millrace.in.0"] }));
+    const state = await bus.ensureStream(0, caps);
+    assert.match(state.incarnation, /^\d{4}-\d\d-\d\dT/);
+    assert.equal((await bus.streamState(0)).incarnation, state.incarnation);
+    assert.equal(state.bytesMax, caps.bytesMax);
+  });
+});
+
+test("more reserved than the server has is stream-full", async () => {
+  const server = await startNatsServer({ maxFileStore: 10 * 1024 * 1024 });
+  const bus = await open(server);
+  await assert.rejects(bus.ensureStream(0, caps), { code: "stream-full" });
+  await bus.close();
+  await server.close();
+});
