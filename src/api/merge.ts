@@ -1,0 +1,23 @@
+// Summaries of one series from several homes, merged into one: counts and sums add, minima and maxima compare.
+import type { Cells } from "../store/store.ts";
+
+/** Row i of `from` is added to row rows[i] of `into`; both have the same grid. `from` is of the newer home. */
+export function mergeInto(into: Cells, from: Cells, rows: readonly number[]): void {
+  const { width } = into;
+  for (const [i, row] of rows.entries()) {
+    for (let bucket = 0; bucket < width; bucket++) {
+      const at = row * width + bucket;
+      const source = i * width + bucket;
+      const points = from.points[source] ?? 0;
+      if (points === 0) continue;
+      const before = into.points[at] ?? 0;
+      const min = from.min[source] ?? 0;
+      const max = from.max[source] ?? 0;
+      into.points[at] = before + points;
+      into.sum[at] = (into.sum[at] ?? 0) + (from.sum[source] ?? 0);
+      into.min[at] = before === 0 ? min : Math.min(into.min[at] ?? min, min);
+      into.max[at] = before === 0 ? max : Math.max(into.max[at] ?? max, max);
+      into.last[at] = from.last[source] ?? 0;
+    }
+  }
+}

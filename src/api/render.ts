@@ -1,0 +1,267 @@
+// /render: targets to series, series to JSON. See answer.ts for the promises.
+//
+//     targets ─► find (per home) ─► shown series ─► fetch in batches ─► merge homes ─► view ─► consolidate ─► JSON
+//
+// Which points an answer has follows from the request alone (range.ts, consolidate.ts), so it is known, and can be
+// refused, before anything is fetched; and a batch can be written out before the next one is read.
+import { unreachable } from "../base/assert.ts";
+import {
+  consolidate,
+  consolidatedWidth,
+  type Consolidation,
+  type Extent,
+  planConsolidation,
+  spanOf,
+} from "../graphite/consolidate.ts";
+import { clipRange, type Grid, gridOf, pickRung } from "../graphite/range.ts";
+import { tagsOf } from "../graphite/tags.ts";
+import { parseTarget, type Target } from "../graphite/target.ts";
+import { consolidationOf, defaultView, type View, viewValues } from "../graphite/view.ts";
+import type { Cells } from "../store/store.ts";
+import type { Body, Home, Query, Refused } from "./answer.ts";
+import { jsonOfSeries, joinArray } from "./json.ts";
+import type { RenderRequest } from "./messages.ts";
+import { mergeInto } from "./merge.ts";
+
+/** A series of an answer; the same one may be asked for twice. */
+type Shown = StoredShown | { kind: "constant"; name: string; value: number };
+
+interface StoredShown {
+  kind: "stored";
+  /** As the answer calls it: the name, with its view where one was asked for. */
+  shown: string;
+  name: string;
+  view: View;
+}
+
+/** Ids of a name, a place per home; undefined where that home has no such series. */
+type Ids = (number | undefined)[];
+
+/** Cells (series × buckets) of one fetch: 40 bytes each. */
+const batchCells = 2_000_000;
+
+export async function answerRender(query: Query, request: RenderRequest): Promise<Body> {
+  const { limits } = query.job;
+  if (request.targets.length > limits.targets)
+    return refused("target", `${request.targets.length} targets; the limit is ${limits.targets} a request`);
+  const ids = new Map<string, Ids>();
+  const series: Shown[] = [];
+  for (const text of request.targets) {
+    if (text.trim() === "") continue;
+    if (text.length > limits.targetChars)
+      return refused("target", `a target is longer than ${limits.targetChars} characters`);
+    const target = parseTarget(text);
+    const found = await resolve(query, target, ids, limits.series - series.length);
+    if ("kind" in found) return found;
+    series.push(...found);
+  }
+  if (series.length === 0) return { kind: "body", body: joinArray([]) };
+  return write(query, request, series, ids);
+}
+
+/** The series that a target shows, sorted by name; their ids are noted in `ids`. At most `room` of them. */
+async function resolve(
+  query: Query,
+  target: Target,
+  ids: Map<string, Ids>,
+  room: number,
+): Promise<Shown[] | Refused> {
+  switch (target.kind) {
+    case "constant":
+      return room < 1 ? tooMany(query) : [{ kind: "constant", name: target.name, value: target.value }];
+    case "call":
+      return refused("target", `functions such as ${target.name}() are not served yet: ask for plain series`);
+    case "path": {
+      const whole = await findNames(query, target.pattern, ids, room);
+      if ("kind" in whole) return whole;
+      const shown = new Map(whole.map((name) => [name, storedShown(name, name, defaultView)]));
+      if (target.viewed !== undefined) {
+        const { pattern, view } = target.viewed;
+        const names = await findNames(query, pattern, ids, room);
+        if ("kind" in names) return names;
+        // A stored name that really ends so wins, and is not shown a second time through the view.
+        for (const name of names) {
+          const called = `${name}:${view}`;
+          if (!shown.has(called) && !shown.has(name)) shown.set(called, storedShown(called, name, view));
+        }
+      }
+      if (shown.size > room) return tooMany(query);
+      return [...shown.values()].sort((a, b) => compare(a.shown, b.shown));
+    }
+    default:
+      return unreachable(target);
+  }
+}
+
+function storedShown(shown: string, name: string, view: View): StoredShown {
+  return { kind: "stored", shown, name, view };
+}
+
+/** Names that match in any home. */
+async function findNames(
+  query: Query,
+  pattern: string,
+  ids: Map<string, Ids>,
+  room: number,
+): Promise<string[] | Refused> {
+  const names = new Set<string>();
+  for (const [at, home] of query.homes.entries()) {
+    const stopped = query.stop();
+    if (stopped !== undefined) return stopped;
+    for (const found of await home.snapshot.findSeries(query.job.tenant, pattern, room + 1)) {
+      names.add(found.name);
+      const places = ids.get(found.name) ?? query.homes.map(() => undefined);
+      places[at] = found.id;
+      ids.set(found.name, places);
+    }
+    if (names.size > room) return tooMany(query);
+  }
+  return [...names];
+}
+
+async function write(
+  query: Query,
+  request: RenderRequest,
+  series: readonly Shown[],
+  ids: ReadonlyMap<string, Ids>,
+): Promise<Body> {
+  const { job } = query;
+  const { stepSeconds } = pickRung(job.ladder, request.from, job.nowSeconds);
+  const grid = gridOf(clipRange(request, job.ladder, stepSeconds, job.nowSeconds), stepSeconds);
+  const stored = series.filter((each) => each.kind === "stored");
+  const names = [...new Set(stored.map((each) => each.name))];
+  const extents: Extent[] = [];
+  if (stored.length > 0) extents.push(extentOf(grid));
+  if (stored.length < series.length) extents.push(constantExtent(request));
+  const plan = planConsolidation(extentOf(grid), grid.width, spanOf(extents), request.maxDataPoints);
+
+  const cells = names.length * grid.width;
+  if (cells > job.limits.cells)
+    return refused(
+      "cells",
+      bigger(`${names.length} series × ${grid.width} buckets`, job.limits.cells, "buckets"),
+    );
+  const points = stored.length * consolidatedWidth(grid.width, plan) + 3 * (series.length - stored.length);
+  if (points > job.limits.points)
+    return refused("points", bigger(`an answer of ${points} points`, job.limits.points, "points"));
+
+  const written = new Map<string, Uint8Array | undefined>();
+  const views = byName(stored);
+  const perBatch = Math.max(1, Math.floor(batchCells / grid.width));
+  for (let from = 0; from < names.length; from += perBatch) {
+    const stopped = query.stop();
+    if (stopped !== undefined) return stopped;
+    const batch = names.slice(from, from + perBatch);
+    const merged = await fetchMerged(query.homes, batch, ids, grid);
+    for (const [row, name] of batch.entries()) {
+      if (row % 256 === 255) {
+        const late = query.stop();
+        if (late !== undefined) return late;
+      }
+      for (const each of views.get(name) ?? [])
+        written.set(each.shown, textOf(each, merged, row * grid.width, grid.width, plan, request));
+    }
+  }
+  const parts: Uint8Array[] = [];
+  for (const each of series) {
+    const text =
+      each.kind === "stored" ? written.get(each.shown) : constantText(each, request, spanOf(extents));
+    if (text !== undefined) parts.push(text);
+  }
+  return { kind: "body", body: joinArray(parts) };
+}
+
+/** What is shown of each name, every view once. */
+function byName(stored: readonly StoredShown[]): Map<string, Set<StoredShown>> {
+  const once = new Map(stored.map((each) => [each.shown, each]));
+  const out = new Map<string, Set<StoredShown>>();
+  for (const each of once.values()) out.set(each.name, (out.get(each.name) ?? new Set()).add(each));
+  return out;
+}
+
+/** Cells of these names, row i of name i, all homes merged. */
+async function fetchMerged(
+  homes: readonly Home[],
+  names: readonly string[],
+  ids: ReadonlyMap<string, Ids>,
+  grid: Grid,
+): Promise<Cells> {
+  let merged: Cells | undefined;
+  for (const [at, home] of homes.entries()) {
+    const rows: number[] = [];
+    const asked: number[] = [];
+    for (const [row, name] of names.entries()) {
+      const id = ids.get(name)?.[at];
+      if (id === undefined) continue;
+      rows.push(row);
+      asked.push(id);
+    }
+    if (asked.length === 0) continue;
+    const cells = await home.snapshot.fetch(asked, grid);
+    // Most tenants have one home, whose rows are already in place.
+    if (merged === undefined && asked.length === names.length) merged = cells;
+    else mergeInto((merged ??= emptyCells(grid, names.length)), cells, rows);
+  }
+  return merged ?? emptyCells(grid, names.length);
+}
+
+function emptyCells(grid: Grid, rows: number): Cells {
+  const column = () => new Float64Array(rows * grid.width);
+  return { ...grid, points: column(), sum: column(), min: column(), max: column(), last: column() };
+}
+
+/** undefined where nothing is to be shown. */
+function textOf(
+  shown: StoredShown,
+  cells: Cells,
+  from: number,
+  width: number,
+  plan: Consolidation,
+  request: RenderRequest,
+): Uint8Array | undefined {
+  const fine = viewValues(cells, from, width, shown.view);
+  const values = consolidate(fine, plan, consolidationOf[shown.view], request.xFilesFactor);
+  // As in Graphite, maxDataPoints wins over noNullPoints.
+  const skipNulls = request.noNullPoints && request.maxDataPoints === undefined;
+  return jsonOfSeries(shown.shown, tagsOf(shown.name), values, plan.start, plan.stepSeconds, skipNulls);
+}
+
+/** Three points, and the first exactly at `from`, off the grid. */
+function constantText(
+  { name, value }: { name: string; value: number },
+  request: RenderRequest,
+  spanSeconds: number,
+): Uint8Array | undefined {
+  const extent = constantExtent(request);
+  const plan = planConsolidation(extent, 3, spanSeconds, request.maxDataPoints);
+  const values = consolidate(Float64Array.of(value, value, value), plan, "average", request.xFilesFactor);
+  return jsonOfSeries(name, tagsOf(name), values, plan.start, plan.stepSeconds, false);
+}
+
+function constantExtent({ from, until }: RenderRequest): Extent {
+  return { start: from, end: until, stepSeconds: Math.max(1, Math.floor((until - from) / 2)) };
+}
+
+function extentOf(grid: Grid): Extent {
+  return {
+    start: grid.start,
+    end: grid.start + grid.width * grid.stepSeconds,
+    stepSeconds: grid.stepSeconds,
+  };
+}
+
+function tooMany(query: Query): Refused {
+  return refused("series", `more than ${query.job.limits.series} series; ask for fewer in one request`);
+}
+
+function bigger(what: string, limit: number, unit: string): string {
+  return `${what}; the limit is ${limit} ${unit} a request: ask for fewer series or a shorter time`;
+}
+
+function refused(reason: Refused["reason"], why: string): Refused {
+  return { kind: "refused", reason, why };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,106 @@
+// A snapshot over plain values: for tests of what is answered, where a store engine would only be in the way.
+import type { Cells, FoundNode, FoundSeries, Snapshot } from "../../src/store/store.ts";
+
+/** [epoch seconds, value] */
+export type Points = readonly (readonly [number, number])[];
+
+/** Tenant, then name, to points. Points of one bucket are merged as the store merges them. */
+export type Content = Readonly<Record<string, Readonly<Record<string, Points>>>>;
+
+export function snapshotOf(
+  content: Content,
+  state: { offset?: number; frameTimeMs?: number } = {},
+): Snapshot {
+  const all = Object.entries(content).flatMap(([tenant, series]) =>
+    Object.entries(series).map(([name, points]) => ({ tenant, name, points })),
+  );
+  return {
+    state: () =>
+      Promise.resolve({
+        epoch: 1,
+        claims: 0,
+        offset: state.offset ?? 0,
+        incarnation: "test",
+        frameTimeMs: state.frameTimeMs ?? 0,
+        receivedAtMs: state.frameTimeMs ?? 0,
+        boots: [],
+        gaps: [],
+        holes: [],
+      }),
+    findNodes(tenant, pattern, most) {
+      const nodes = new Map<string, FoundNode>();
+      const depth = pattern.split(".").length;
+      for (const each of all) {
+        if (each.tenant !== tenant) continue;
+        const parts = each.name.split(".");
+        if (parts.length < depth || each.name.includes(";")) continue;
+        const path = parts.slice(0, depth).join(".");
+        if (!matches(pattern, path)) continue;
+        const node = nodes.get(path) ?? { path, leaf: false, branch: false };
+        nodes.set(path, {
+          path,
+          leaf: node.leaf || parts.length === depth,
+          branch: node.branch || parts.length > depth,
+        });
+      }
+      return Promise.resolve(sorted([...nodes.values()], (node) => node.path).slice(0, most));
+    },
+    findSeries(tenant, pattern, most) {
+      const found: FoundSeries[] = [];
+      for (const [id, each] of all.entries())
+        if (each.tenant === tenant && matches(pattern, each.name)) found.push({ id, name: each.name });
+      return Promise.resolve(sorted(found, (series) => series.name).slice(0, most));
+    },
+    fetch: (ids, range) =>
+      Promise.resolve(
+        cellsOf(
+          ids.map((id) => all[id]?.points ?? []),
+          range,
+        ),
+      ),
+    ledger: () => Promise.resolve([]),
+    dead: () => Promise.resolve([]),
+    tenants: () => Promise.resolve(Object.keys(content)),
+    close() {},
+  };
+}
+
+function sorted<T>(list: T[], text: (item: T) => string): T[] {
+  return list.sort((a, b) => (text(a) < text(b) ? -1 : 1));
+}
+
+function cellsOf(
+  rows: readonly Points[],
+  range: { start: number; stepSeconds: number; width: number },
+): Cells {
+  const column = () => new Float64Array(rows.length * range.width);
+  const cells = { ...range, points: column(), sum: column(), min: column(), max: column(), last: column() };
+  for (const [row, points] of rows.entries())
+    for (const [seconds, value] of points) {
+      const bucket = Math.floor((seconds - range.start) / range.stepSeconds);
+      if (bucket < 0 || bucket >= range.width) continue;
+      const at = row * range.width + bucket;
+      const before = cells.points[at] ?? 0;
+      cells.points[at] = before + 1;
+      cells.sum[at] = (cells.sum[at] ?? 0) + value;
+      cells.min[at] = before === 0 ? value : Math.min(cells.min[at] ?? value, value);
+      cells.max[at] = before === 0 ? value : Math.max(cells.max[at] ?? value, value);
+      cells.last[at] = value;
+    }
+  return cells;
+}
+
+/** `*`, `?`, `[a-z]`, `{a,b}` within a node: enough for what the recorded cases ask. */
+function matches(pattern: string, name: string): boolean {
+  if (/\{[^}]*\./.test(pattern)) return false;
+  const source = pattern
+    .replaceAll(/[.+^$()|\\/]/g, String.raw`\$&`)
+    .replaceAll("*", "[^.]*")
+    .replaceAll("?", "[^.]")
+    .replaceAll(/\{([^{}]*)\}/g, (_whole, list: string) => `(?:${list.replaceAll(",", "|")})`);
+  try {
+    return new RegExp(`^${source}$`).test(name);
+  } catch {
+    return false;
+  }
+}
