@@ -21,6 +21,8 @@ export interface QueryPoolOptions {
   queueMax: number;
   /** Heap of one thread, MB: a query that needs more loses its thread. */
   heapMb: number;
+  /** Another worker than workers/query.ts: for tests of what a bad one can do. */
+  worker?: URL;
   /** A thread died between queries. The pool starts another one. */
   onThreadError(error: unknown): void;
 }
@@ -36,12 +38,11 @@ const worker = new URL(
 
 export function createQueryPool(options: QueryPoolOptions): QueryRunner {
   const pool = new Piscina<QueryJob, QueryAnswer>({
-    filename: worker.href,
+    filename: (options.worker ?? worker).href,
     workerData: options.store,
     // All threads are there from the start: a first query should not wait for one.
     minThreads: options.threads,
     maxThreads: options.threads,
-    maxQueue: options.queueMax,
     concurrentTasksPerWorker: 1,
     // Waiting in Atomics.wait would hold up what the store engine does between queries.
     atomics: "disabled",
@@ -49,17 +50,22 @@ export function createQueryPool(options: QueryPoolOptions): QueryRunner {
   });
   pool.on("error", (error) => options.onThreadError(error));
   let closed = false;
+  /** Running and waiting. Counted here, because piscina's own bound lets one or two more in. */
+  let open = 0;
   return {
     async run(job, signal) {
+      if (closed) throw closedOutage();
+      if (open >= options.threads + options.queueMax) throw new QueueFull("the queue of queries is full");
+      open += 1;
       try {
         return await pool.run(job, { signal });
       } catch (error) {
-        if (closed) throw new Outage("store-unavailable", "the query threads are closed", { cause: error });
-        if (messageOf(error) === "Task queue is at limit")
-          throw new QueueFull("the queue of queries is full");
+        if (closed) throw closedOutage(error);
         if (error instanceof Error && error.name === "AbortError") return overtime;
         if (isHeapFull(error)) return tooBig;
         throw error;
+      } finally {
+        open -= 1;
       }
     },
     async close() {
@@ -85,6 +91,10 @@ const tooBig: QueryAnswer = {
   reason: "memory",
   why: "the query needed too much memory: ask for fewer series or a shorter time",
 };
+
+function closedOutage(cause?: unknown): Outage {
+  return new Outage("store-unavailable", "the query threads are closed", { cause });
+}
 
 function isHeapFull(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";

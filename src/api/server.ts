@@ -259,7 +259,11 @@ export async function createApi(options: ApiOptions): Promise<Api> {
         count("answered", asked.kind);
         const freshness = Math.min(...answer.homes.map((home) => options.watermark(home)));
         reply.header("millrace-watermark", Math.max(0, Math.floor(freshness)));
-        if (answer.missing.length > 0) reply.header("millrace-missing", answer.missing.join(","));
+        if (answer.missing.length > 0) {
+          reply.header("millrace-missing", answer.missing.join(","));
+          counters.counter("api_homes_missing_total", "stores that an answer had to do without").value +=
+            answer.missing.length;
+        }
         return reply
           .type("application/json")
           .header("cache-control", "private, no-cache")
