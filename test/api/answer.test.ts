@@ -141,7 +141,34 @@ test("A2: a series in several homes is one; last is of the newest home", async (
   await f(["x:min"], ["x:min: - 5 1 -"]);
   await f(["x:max"], ["x:max: - 5 3 -"]);
   await f(["x:last"], ["x:last: - 5 2 -"]);
+  await f(["0:min", "0:max", "0:last"], ["0:min: - - 8 -", "0:max: - - 8 -", "0:last: - - 8 -"]);
   await f(["*", "*.*"], ["0: - - 8 -", "x: - 5 2 -", "x.old: - - 1 -"]);
+});
+
+test("a node is shown once: a branch where it is one anywhere", async () => {
+  const homes = [
+    snapshotOf({ t1: { a: [], "n.x": [], "m.x.y": [] } }),
+    snapshotOf({ t1: { "a.b": [], "k.x.y": [], "z.x": [] } }),
+    snapshotOf({ t1: { a: [] } }),
+  ];
+  const f = async (query: string, expected: string[]) => {
+    const nodes = await ask(homes, {
+      kind: "find",
+      query,
+      format: "treejson",
+      leavesOnly: false,
+      wildcards: false,
+    });
+    assert.deepEqual(
+      (nodes as { id: string; leaf: number }[]).map(({ id, leaf }) => (leaf === 1 ? id : `${id}.`)),
+      expected,
+    );
+  };
+  await f("*", ["a.", "k.", "m.", "n.", "z."]);
+  await f("[a-m].*", ["[a-m].x.", "[a-m].b"]);
+  await f("*.x", ["*.x."]);
+  await f("[nz].x", ["[nz].x"]);
+  assert.deepEqual(await ask(homes, { kind: "index" }), ["a", "a.b", "k.x.y", "m.x.y", "n.x", "z.x"]);
 });
 
 test("numbers that JSON can't say", async () => {

@@ -81,6 +81,15 @@ test("bad requests get a sentence and the right status, as text or as JSON", asy
   await api.close();
 });
 
+test("a length that is not the body's is a mistake of the sender", async () => {
+  const { api, lines } = await start();
+  const headers = { ...bearer, "content-length": "3" };
+  const answer = await api.app.inject({ method: "POST", url: "/render", headers, payload: "target=a" });
+  assert.deepEqual([answer.statusCode, answer.body], [400, "the request is malformed\n"]);
+  assert.deepEqual(lines, []);
+  await api.close();
+});
+
 test("bad percent-encodings in parameters are text like any other", async () => {
   const { api } = await start();
   for (const target of ["%zz", "%", "%ff%fe", "%00", "%C0%AF", "+", "%F0%9F%98%80"]) {
