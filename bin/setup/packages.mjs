@@ -88,22 +88,41 @@ function swap(root, made, before) {
 
 /** @param {string} folder @param {import("./step.mjs").Step} step */
 async function installIn(folder, { env, signal }) {
-  const npm = async (/** @type {string[]} */ words) => {
-    const ended = await run("npm", words, { cwd: folder, env: withoutNpmsOwn(env), signal });
-    if (ended.missing)
-      throw new SetupError("npm isn't on PATH. Install it (it comes with Node), then run this again.");
-    return ended;
-  };
-  // NODE_ENV=production would leave out the compiler.
-  let ended = await npm(["ci", "--include=dev"]);
+  const options = { cwd: folder, env: withoutNpmsOwn(env), signal };
+  const reached = await reachesRegistry(options);
+  const npm = (/** @type {string[]} */ ...words) =>
+    // NODE_ENV=production would leave out the compiler.
+    run("npm", [...words, "--include=dev", ...(reached ? [] : ["--offline"])], options);
+  let ended = await npm("ci");
   if (ended.code !== 0 && lacksOptionalOnly(ended.output, readLock(join(folder, "package-lock.json")))) {
-    ended = await npm(["install", "--no-save", "--include=dev"]);
+    ended = await npm("install", "--no-save");
   }
   if (ended.code === 0) return;
-  const why = /\bEUSAGE\b/.test(ended.output)
-    ? "package.json and package-lock.json don't agree. Run `npm install` and commit package-lock.json."
-    : "npm could not install the packages (its words are above). With a network, run `node bin/setup.mjs` again.";
-  throw new SetupError(`${said(ended.output)}\nsetup: ${why}`);
+  throw new SetupError(`${lastLines(ended.output)}\nsetup: ${whyNot(ended.output, reached)}`);
+}
+
+/** @param {string} output of npm @param {boolean} reached */
+function whyNot(output, reached) {
+  if (/\bEUSAGE\b/.test(output)) {
+    return "package.json and package-lock.json don't agree. Run `npm install` and commit package-lock.json.";
+  }
+  return reached
+    ? "npm could not install the packages (its words are above). Mend that, then run `node bin/setup.mjs` again."
+    : "The package registry can't be reached and npm's cache doesn't hold all packages. " +
+        "With a network, run `node bin/setup.mjs` again.";
+}
+
+/**
+ * Without a network npm tries each package for minutes, so one is asked for first, past npm's cache.
+ * @param {{ cwd: string, env: NodeJS.ProcessEnv, signal: AbortSignal }} options
+ */
+async function reachesRegistry(options) {
+  const limits = ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=15000"];
+  const words = ["view", "typescript", "version", "--cache", join(options.cwd, "empty-cache"), ...limits];
+  const ended = await run("npm", words, { ...options, timeoutMs: 40_000 });
+  if (ended.missing)
+    throw new SetupError("npm isn't on PATH. Install it (it comes with Node), then run this again.");
+  return ended.code === 0;
 }
 
 /** What npm tells its scripts about the outer package would mislead the inner npm. @param {NodeJS.ProcessEnv} env */
@@ -151,7 +170,7 @@ function packagesMatch(root) {
   }
 }
 
-/** The last lines of a program. @param {string} output */
-function said(output) {
+/** @param {string} output */
+function lastLines(output) {
   return output.trimEnd().split("\n").slice(-30).join("\n");
 }
