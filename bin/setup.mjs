@@ -10,29 +10,20 @@
 // node bin/setup.mjs --tests               the same, for the tests: they start servers of their own, so
 //                                          MILLRACE_NATS_URL doesn't stand in for a nats-server
 // node bin/setup.mjs --which-nats-server   prints the path of the nats-server to use; downloads nothing
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { prepareBuild } from "./setup/build.mjs";
 import { findNatsServer, prepareNatsServer } from "./setup/nats-server.mjs";
 import { preparePackages } from "./setup/packages.mjs";
+import { findRoot } from "./setup/root.mjs";
 import { createReport, Interrupted, SetupError } from "./setup/step.mjs";
 import { isAtLeast, readVersion } from "./setup/version.mjs";
 
 /** As in package.json, "engines". */
 const oldestNode = "20.19.0";
 
-/** The checkout: this file also runs as part of a build, `.build/<hash>/bin/setup.mjs`. */
-function findRoot() {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
-    if (existsSync(join(folder, "package-lock.json"))) return folder;
-    if (folder === dirname(folder)) throw new SetupError("bin/setup.mjs lies in no checkout of Millrace.");
-  }
-}
-
 /** @param {string[]} words @param {AbortSignal} signal */
 async function main(words, signal) {
-  const root = findRoot();
+  const root = findRoot(import.meta.url);
+  if (root === undefined) throw new SetupError("bin/setup.mjs lies in no checkout of Millrace.");
   const env = process.env;
   const unknown = words.find((word) => word !== "--tests" && word !== "--which-nats-server");
   if (unknown !== undefined) {

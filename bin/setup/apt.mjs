@@ -24,14 +24,16 @@ import { SetupError } from "./step.mjs";
 const mirrorsMost = 3;
 
 /**
- * @param {import("./step.mjs").Step} step @param {string} target where the program goes
- * @param {(path: string) => Promise<boolean>} isRight @param {string} advice what to do where this can't help
+ * Throws SetupError when the machine has no apt, no mirror, no network, or a mirror with too old a server.
+ * @param {import("./step.mjs").Step} step
+ * @param {{ target: string, isRight: (path: string) => Promise<boolean>, advice: string, etc?: string }} options
+ *   where the program goes; whether it will do; what to tell a person otherwise; where the machine is configured
  */
-export async function downloadWithApt(step, target, isRight, advice) {
+export async function downloadWithApt(step, { target, isRight, advice, etc = "/etc" }) {
   const { env, signal } = step;
   const arch = await run("dpkg", ["--print-architecture"], { env, signal });
-  const os = readIfThere("/etc/os-release");
-  const sources = choose(readSources("/etc/apt"), os).slice(0, mirrorsMost);
+  const os = readIfThere(join(etc, "os-release"));
+  const sources = choose(readSources(join(etc, "apt")), os).slice(0, mirrorsMost);
   if (arch.code !== 0 || sources.length === 0) throw new SetupError(`There is no nats-server. ${advice}`);
   let words = "";
   for (const source of sources) {
@@ -53,7 +55,7 @@ export async function downloadWithApt(step, target, isRight, advice) {
     }
   }
   throw new SetupError(
-    `${words}\nsetup: nats-server could not be downloaded with apt-get. ${hint(words)}${advice}`,
+    `${words}\nsetup: nats-server could not be downloaded with apt-get. ${hint(words)} Or: ${advice}`,
   );
 }
 
@@ -61,8 +63,8 @@ export async function downloadWithApt(step, target, isRight, advice) {
 export function hint(words) {
   return /NO_PUBKEY|not signed|signatures couldn't be verified/.test(words)
     ? "The machine doesn't have the archive's newer keys: as root run `apt-get install --only-upgrade " +
-        "debian-archive-keyring` (Ubuntu: ubuntu-keyring), then this again. Otherwise: "
-    : "";
+        "debian-archive-keyring` (Ubuntu: ubuntu-keyring), then `node bin/setup.mjs` again."
+    : "With a network, run `node bin/setup.mjs` again.";
 }
 
 /** Every enabled place of packages that the machine knows, in either format. @param {string} folder */

@@ -23,6 +23,9 @@ const renewMs = 5_000;
 const staleMs = 60_000;
 const askMs = 100;
 
+/** The tokens of the locks that this process holds. @type {Set<string>} */
+const held = new Set();
+
 /**
  * Waits for the lock, does the work, lets go of it. Throws Interrupted, and what the work throws.
  * @template T
@@ -32,8 +35,9 @@ const askMs = 100;
  */
 export async function withLock(path, { signal, report }, work) {
   mkdirSync(dirname(path), { recursive: true });
-  const mine = `${path}.${process.pid}`;
-  const text = JSON.stringify({ pid: process.pid, host: hostname(), token: randomUUID() });
+  const token = randomUUID();
+  const mine = `${path}.${token}`;
+  const text = JSON.stringify({ pid: process.pid, host: hostname(), token });
   let waits = false;
   for (;;) {
     if (take(path, mine, text)) break;
@@ -50,11 +54,13 @@ export async function withLock(path, { signal, report }, work) {
     });
   }
   if (waits) report.end("it ended");
+  held.add(token);
   const renewing = setInterval(() => renew(path), renewMs);
   try {
     return await work();
   } finally {
     clearInterval(renewing);
+    held.delete(token);
     if (read(path)?.text === text) rmSync(path, { force: true });
   }
 }
@@ -73,7 +79,7 @@ function take(path, mine, text) {
   }
 }
 
-/** @typedef {{ pid: number, host: string, text: string }} Holder */
+/** @typedef {{ pid: number, host: string, token: string, text: string }} Holder */
 
 /** Undefined when there is no lock. @param {string} path @returns {Holder | undefined} */
 function read(path) {
@@ -84,23 +90,24 @@ function read(path) {
     return undefined;
   }
   try {
-    const { pid, host } = JSON.parse(text);
-    return { pid: Number(pid), host: String(host), text };
+    const { pid, host, token } = JSON.parse(text);
+    return { pid: Number(pid), host: String(host), token: String(token), text };
   } catch {
-    return { pid: 0, host: "", text };
+    return { pid: 0, host: "", token: "", text };
   }
 }
 
 /** @param {string} path @param {Holder} holder */
 function isStale(path, holder) {
-  // Our own process id is that of a holder of old: in a container they are the same at each start.
-  if (holder.host === hostname() && (holder.pid === process.pid || !isAlive(holder.pid))) return true;
+  if (holder.host === hostname() && !isAlive(holder)) return true;
   const renewedMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
   return renewedMs !== undefined && Date.now() - renewedMs > staleMs;
 }
 
-/** @param {number} pid */
-function isAlive(pid) {
+/** @param {Holder} holder */
+function isAlive({ pid, token }) {
+  // In a container a process may have the id that a holder of old had.
+  if (pid === process.pid) return held.has(token);
   try {
     return pid > 0 && process.kill(pid, 0);
   } catch (error) {

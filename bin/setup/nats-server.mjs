@@ -128,7 +128,7 @@ async function fetchServer(step) {
     await installWithBrew(step, isRight);
   } else {
     report.begin("nats-server: downloading with apt-get");
-    await downloadWithApt(step, cachedServer(root), isRight, advice);
+    await downloadWithApt(step, { target: cachedServer(root), isRight, advice });
   }
   const { version } = await findNatsServer(step);
   report.end(`${version}, done in ${secondsSince(startedMs)}`);
