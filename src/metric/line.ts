@@ -7,8 +7,7 @@
 //     FS, GS, RS, US. White space beyond ASCII is part of a word.
 //
 // The judgement goes from the outside in and names the first thing wrong: line-too-long, no-key, malformed, bad-name
-// (empty), name-too-long, not-utf8 or bad-name (control character; whichever comes first), bad-value or nan,
-// bad-timestamp.
+// (empty), name-too-long, not-utf8, bad-name (a control character), bad-value or nan, bad-timestamp.
 import { numberCode, NumberSlot, readNumber } from "./number.ts";
 import { reasonCode } from "./reason.ts";
 
@@ -118,7 +117,7 @@ function judge(
   if (seconds !== -1) line.seconds = seconds;
 }
 
-/** The end of the name; what is wrong with its bytes is left in line.reason, the first thing only. */
+/** The end of the name; what is wrong with its bytes is left in line.reason. */
 function scanName(bytes: Uint8Array, from: number, to: number, line: Line): number {
   let at = from;
   while (at < to) {
@@ -126,9 +125,9 @@ function scanName(bytes: Uint8Array, from: number, to: number, line: Line): numb
     if (byte > 0x20 && byte < 0x7f) at++;
     else if (byte >= 0x80) {
       const length = utf8Length(bytes, at, to);
-      if (length === 0 && line.reason === 0) line.reason = reasonCode["not-utf8"];
+      if (length === 0) line.reason = reasonCode["not-utf8"];
       // U+0080 to U+009F are control characters too.
-      if (byte === 0xc2 && (bytes[at + 1] as number) < 0xa0 && line.reason === 0)
+      else if (byte === 0xc2 && (bytes[at + 1] as number) < 0xa0 && line.reason === 0)
         line.reason = reasonCode["bad-name"];
       at += length === 0 ? 1 : length;
     } else if (isSeparator(byte)) break;

@@ -2,23 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../src/base/random.ts";
 import { numberCode, NumberSlot, readNumber } from "../../src/metric/number.ts";
-import { numberText } from "./number-text.ts";
+import { numberText } from "../fuzz/number-text.ts";
 
 const slot = new NumberSlot();
 
 /** What `readNumber` says of a text that lies in the middle of other bytes. */
 function read(text: string): number | "nan" | "invalid" | "infinite" {
   const bytes = new TextEncoder().encode(`9.${text}e9`);
-  switch (readNumber(bytes, 2, bytes.length - 2, slot)) {
-    case numberCode.finite:
-      return slot.value;
-    case numberCode.nan:
-      return "nan";
-    case numberCode.infinite:
-      return "infinite";
-    case numberCode.invalid:
-      return "invalid";
-  }
+  const code = readNumber(bytes, 2, bytes.length - 2, slot);
+  if (code === numberCode.finite) return slot.value;
+  return code === numberCode.nan ? "nan" : code === numberCode.infinite ? "infinite" : "invalid";
 }
 
 function f(text: string, expected: number | "nan" | "invalid" | "infinite") {
@@ -49,7 +42,7 @@ test("numbers as rows", () => {
   f("9007199254740995", 9007199254740996);
   f("9223372036854775807", 2 ** 63);
   f("18446744073709551615", 2 ** 64);
-  f("0.12345678901234567", 0.12345678901234567);
+  f("0.12345678901234567", Number("0.12345678901234567"));
   f("0.1234567890123456789", 0.12345678901234568);
   f("1.7976931348623157e308", Number.MAX_VALUE);
   f("1.7976931348623159e308", "infinite");
@@ -67,45 +60,10 @@ test("numbers as rows", () => {
   f("NaN", "nan");
   f("-nan", "nan");
   f("+NAN", "nan");
-  for (const text of [
-    ...[
-      "",
-      "-",
-      "+",
-      ".",
-      "-.",
-      "e",
-      "e5",
-      ".e5",
-      "1e",
-      "1e+",
-      "1e-",
-      "1e5.0",
-      "1.2.3",
-      "--1",
-      "+-1",
-      "1-",
-      "1 ",
-    ],
-    ...[
-      "0x10",
-      "1_000",
-      "1,5",
-      "inf",
-      "-inf",
-      "Infinity",
-      "nano",
-      "na",
-      "nan0",
-      "true",
-      "U",
-      '"1"',
-      "1f",
-      "1\0",
-      "٣",
-    ],
-  ])
-    f(text, "invalid");
+  const invalid =
+    ". - + -. e e5 .e5 1e 1e+ 1e- 1e5.0 1.2.3 --1 +-1 1- 0x10 1_000 1,5 1f 1\0 ٣ " +
+    'inf -inf Infinity nano na nan0 true U "1"';
+  for (const text of ["", "1 ", ...invalid.split(" ")]) f(text, "invalid");
 });
 
 test("200,000 random numbers are what Number says, bit for bit", () => {
