@@ -73,7 +73,7 @@ export interface Kv {
 }
 
 export interface KvOptions {
-  /** Keys vanish this long after their last put: leases and heartbeats. */
+  /** Keys vanish this long after their last put: leases and heartbeats. A watch is not told: look at the clock too. */
   ttlMs?: number;
 }
 

@@ -1,6 +1,7 @@
 // Questions to whoever serves a subject. For health and counters, never for data: an answer that is late is lost.
 import { createInbox, type Msg, type Subscription } from "nats";
 import type { Clock } from "../base/clock.ts";
+import { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Link } from "./nats-link.ts";
 import type { Session } from "./nats-session.ts";
@@ -51,8 +52,10 @@ export async function serve(
   link: Link,
   subject: string,
   answer: (payload: Uint8Array) => Promise<Uint8Array> | Uint8Array,
-  log?: Log,
+  parts: { log?: Log; counters?: Counters },
 ): Promise<() => void> {
+  const counters = parts.counters ?? new Counters();
+  const refused = counters.counter("bus_questions_refused_total", "questions not taken: too many at a time");
   let serving = 0;
   let present: Subscription | undefined;
   const work = async (session: Session, message: Msg): Promise<void> => {
@@ -61,7 +64,7 @@ export async function serve(
       const result = await answer(message.data);
       if (session.lost === undefined) message.respond(result);
     } catch (error) {
-      log?.error({ subject, err: error }, "bus: a question could not be answered");
+      parts.log?.error({ subject, err: error }, "bus: a question could not be answered");
     } finally {
       serving -= 1;
     }
@@ -69,7 +72,9 @@ export async function serve(
   const begin = (session: Session) => {
     present = session.nc.subscribe(subject, {
       callback: (error, message) => {
-        if (error === null && serving < servingMax) void work(session, message);
+        if (error !== null) return;
+        if (serving < servingMax) void work(session, message);
+        else refused.value += 1;
       },
     });
   };

@@ -8,6 +8,7 @@ import { AuthorizationError, connect, type NatsConnection, type NodeConnectionOp
 import { assert } from "../base/assert.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
+import { type Cell, Counters } from "../base/counters.ts";
 import { messageOf, Outage } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
@@ -22,6 +23,7 @@ export interface LinkOptions {
   clock: Clock;
   random: Random;
   log?: Log;
+  counters?: Counters;
   /** Two pings in a row that stay without answer end the connection. Default 5,000. */
   pingIntervalMs?: number;
   /** Called once per absence of the server, with what the first try said. */
@@ -39,6 +41,7 @@ const maxPayloadMin = 2 * 1024 * 1024;
 export class Link {
   readonly #options: LinkOptions;
   readonly #backoff: Backoff;
+  readonly #losses: Cell;
   readonly #closing = new AbortController();
   readonly #onConnection = new Set<(connected: boolean) => void>();
   readonly #onSession = new Set<(session: Session) => void>();
@@ -47,6 +50,8 @@ export class Link {
   private constructor(options: LinkOptions) {
     this.#options = options;
     this.#backoff = new Backoff(waitMs, options.clock, options.random);
+    const counters = options.counters ?? new Counters();
+    this.#losses = counters.counter("bus_connections_lost_total", "connections to NATS that were lost");
   }
 
   /** Settles with the first connection. Rejects only with a final outage, or when the signal ends the wait. */
@@ -101,8 +106,10 @@ export class Link {
     this.#session = session;
     session.onLost((why) => {
       this.#session = undefined;
-      if (!this.#closing.signal.aborted)
+      if (!this.#closing.signal.aborted) {
+        this.#losses.value += 1;
         this.#options.log?.warn({ err: why }, "bus: connection lost, trying again");
+      }
       tell(this.#onConnection, false);
       void this.#again();
     });

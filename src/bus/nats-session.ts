@@ -5,7 +5,7 @@
 // S2. After that, `call` refuses at once.
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "nats";
-import { Outage } from "../base/errors.ts";
+import { messageOf, Outage } from "../base/errors.ts";
 import { ownError } from "./nats-errors.ts";
 import { tell } from "./tell.ts";
 
@@ -22,7 +22,7 @@ export class Session {
 
   static async over(nc: NatsConnection): Promise<Session> {
     const session = new Session(nc, await jetstreamManager(nc, { checkAPI: false }));
-    void session.#watchStatus();
+    void session.#watchStatus().catch((error: unknown) => session.lose(messageOf(error)));
     void nc.closed().then((error) => session.lose(error instanceof Error ? error.message : "closed"));
     return session;
   }

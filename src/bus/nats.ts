@@ -100,7 +100,7 @@ class NatsBus implements Bus {
     subject: string,
     answer: (payload: Uint8Array) => Promise<Uint8Array> | Uint8Array,
   ): Promise<() => void> {
-    return serve(this.#link, subject, answer, this.#options.log);
+    return serve(this.#link, subject, answer, this.#options);
   }
 
   close(): Promise<void> {

@@ -192,6 +192,40 @@ test("a reader whose consumer was deleted ends", async () => {
   });
 });
 
+test("F1: a delivery that went astray ends the reader before a later frame is given", async () => {
+  for (const frames of [10, 1]) {
+    await withServer(async (server, bus) => {
+      await bus.ensureStream(0, caps);
+      const listening = await listen(bus, 0, 1);
+      await bus.publish(0, "first", bytes("first"));
+      await listening.until(1);
+      // A second asker at the reader's consumer: the server serves both in turns.
+      const thief = await connect({ servers: server.url });
+      const jsm = await jetstreamManager(thief);
+      const [consumer] = await jsm.consumers.list(streamName(0)).next();
+      const stolen = thief.subscribe("stolen");
+      const pull = JSON.stringify({ batch: frames, expires: 10_000_000_000 });
+      thief.publish(`$JS.API.CONSUMER.MSG.NEXT.${streamName(0)}.${consumer?.name}`, pull, {
+        reply: "stolen",
+      });
+      await thief.flush();
+      for (let n = 1; n <= 2 * frames; n++) await bus.publish(0, `${n}`, bytes(`${n}`));
+      await listening.ended();
+      assert.ok(stolen.getReceived() > 0);
+      assert.match(
+        listening.ends[0]?.message ?? "",
+        /^delivery \d+ came after \d+$|^the server sent \d+ messages, \d+ came$/,
+      );
+      const given = listening.frames.map((frame) => frame.sequence);
+      assert.deepEqual(
+        given,
+        Array.from(given, (_, i) => i + 1),
+      );
+      await thief.close();
+    });
+  }
+});
+
 test("closed readers and watches leave no consumer behind", async () => {
   await withServer(async (server, bus) => {
     await bus.ensureStream(0, caps);
