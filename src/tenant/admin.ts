@@ -1,0 +1,239 @@
+// What operators do to tenants: everything by compare-and-set, so two of them, or one whose process dies halfway, leave
+// nothing broken.
+//
+// T1. Names are unique among the living. A name belongs to whom `name.<name>` points at, if that is a living tenant of
+//     this name; everybody else who is pointed at can be replaced.
+// T2. Who replaces a claim that has no tenant yet first makes its id void. So either the tenant came to be, or its
+//     creation fails: an add that died halfway blocks nobody, and one that was only slow does not become a second
+//     living tenant of the name.
+// T3. An outage (bus-unavailable, bus-timeout) leaves open whether it happened: list, then decide.
+import { assert } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
+import { isOutage, Outage } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
+import { hashKey, makeKey, makeTenantId } from "./keys.ts";
+import {
+  adoptKey,
+  adoptMsOf,
+  decodeJson,
+  decodeTenant,
+  encodeJson,
+  idOfKey,
+  isTenantName,
+  nameKeyOf,
+  type TenantBucket,
+  type TenantEntry,
+  tenantKeyOf,
+  voidRecord,
+} from "./record.ts";
+import type { KeyKind, Tenant } from "./tenant.ts";
+
+export interface AdminParts {
+  clock: Clock;
+  /** The system's: keys and ids come from it. */
+  random: Random;
+}
+
+const triesMax = 16;
+const keysMax = 100;
+
+export type Added =
+  /** The keys are shown this once. */
+  | { kind: "added"; tenant: Tenant; writeKey: string; readKey: string }
+  | { kind: "name-taken" }
+  /** Not 1 to 64 letters, digits, `-`, `_`, `.`. */
+  | { kind: "name-invalid" };
+
+/** A new tenant with one write and one read key. Rejects with an Outage. */
+export async function addTenant(bucket: TenantBucket, name: string, parts: AdminParts): Promise<Added> {
+  if (!isTenantName(name)) return { kind: "name-invalid" };
+  const nameKey = nameKeyOf(name);
+  for (let tries = 0; tries < triesMax; tries++) {
+    const holder = await bucket.get(nameKey);
+    if (holder !== undefined && !(await isFree(bucket, name, holder))) return { kind: "name-taken" };
+    const made = newTenant(name, parts);
+    const claim = encodeJson({ id: made.tenant.id });
+    const claimed = await settles(
+      holder === undefined ? bucket.create(nameKey, claim) : bucket.update(nameKey, claim, holder.revision),
+    );
+    if (!claimed) continue; // somebody else moved: look again
+    const created = await settles(bucket.create(tenantKeyOf(made.tenant.id), encodeJson(made.tenant)));
+    // Made void meanwhile: somebody who wants the same name took us for dead, and has it now.
+    return created ? { kind: "added", ...made } : { kind: "name-taken" };
+  }
+  throw new Outage("revision-conflict", `the name ${name} is fought for; try again`);
+}
+
+/** May the name be taken from whom it points at? Makes a mere claim void (T2). */
+async function isFree(bucket: TenantBucket, name: string, holder: TenantEntry): Promise<boolean> {
+  const id = holder.value === undefined ? undefined : decodeJson(holder.value)?.["id"];
+  if (typeof id !== "string" || id === "") return true;
+  for (let tries = 0; tries < triesMax; tries++) {
+    const entry = await bucket.get(tenantKeyOf(id));
+    if (entry?.value !== undefined) {
+      const record = decodeTenant(id, entry.value);
+      if (record.kind === "invalid") return false; // nobody can say that it is dead
+      return record.kind === "void" || record.tenant.name !== name || !isLiving(record.tenant);
+    }
+    if (await settles(bucket.create(tenantKeyOf(id), voidRecord))) return true;
+  }
+  return false;
+}
+
+function newTenant(name: string, parts: AdminParts) {
+  const createdMs = parts.clock.nowMs();
+  const writeKey = makeKey("write", parts.random);
+  const readKey = makeKey("read", parts.random);
+  const tenant: Tenant = {
+    id: makeTenantId(parts.random),
+    name,
+    state: "active",
+    createdMs,
+    keys: [
+      { hash: hashKey(writeKey), kind: "write", createdMs },
+      { hash: hashKey(readKey), kind: "read", createdMs },
+    ],
+    homes: [],
+  };
+  return { tenant, writeKey, readKey };
+}
+
+/** All tenants that can be read, by name. Rejects with bus-unavailable when the connection is lost meanwhile. */
+export function listTenants(bucket: TenantBucket): Promise<Tenant[]> {
+  return new Promise((resolve, reject) => {
+    const watch = bucket.watch({
+      onSnapshot(entries) {
+        resolve(tenantsOf(entries));
+        queueMicrotask(() => watch.stop());
+      },
+      onChange: () => undefined,
+      onLost() {
+        reject(new Outage("bus-unavailable", "connection lost while listing tenants"));
+        queueMicrotask(() => watch.stop());
+      },
+    });
+  });
+}
+
+function tenantsOf(entries: readonly TenantEntry[]): Tenant[] {
+  const tenants: Tenant[] = [];
+  for (const entry of entries) {
+    const id = idOfKey(entry.key);
+    if (id === undefined || entry.value === undefined) continue;
+    const record = decodeTenant(id, entry.value);
+    if (record.kind === "tenant") tenants.push(record.tenant);
+  }
+  return tenants.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.createdMs - b.createdMs));
+}
+
+/** The living tenant of this name, or the tenant of this id in any state. */
+export async function findTenant(bucket: TenantBucket, nameOrId: string): Promise<Tenant | undefined> {
+  if (!isTenantName(nameOrId)) return undefined;
+  const holder = await bucket.get(nameKeyOf(nameOrId));
+  const id = holder?.value === undefined ? undefined : decodeJson(holder.value)?.["id"];
+  if (typeof id === "string") {
+    const named = await readTenant(bucket, id);
+    if (named !== undefined && named.tenant.name === nameOrId && isLiving(named.tenant)) return named.tenant;
+  }
+  return (await readTenant(bucket, nameOrId))?.tenant;
+}
+
+export type KeyAdded =
+  | { kind: "added"; key: string; tenant: Tenant }
+  | { kind: "unknown-tenant" }
+  /** 100 are enough for anybody; remove one first. */
+  | { kind: "too-many-keys" };
+
+export async function addKey(
+  bucket: TenantBucket,
+  id: string,
+  kind: KeyKind,
+  parts: AdminParts,
+): Promise<KeyAdded> {
+  const key = makeKey(kind, parts.random);
+  const added = { hash: hashKey(key), kind, createdMs: parts.clock.nowMs() };
+  const result = await changeTenant(bucket, id, (tenant) =>
+    tenant.keys.length >= keysMax ? undefined : { ...tenant, keys: [...tenant.keys, added] },
+  );
+  if (result === "unknown-tenant") return { kind: "unknown-tenant" };
+  if (result === "unchanged") return { kind: "too-many-keys" };
+  return { kind: "added", key, tenant: result };
+}
+
+export type KeyRemoved =
+  | { kind: "removed"; tenant: Tenant }
+  | { kind: "unknown-tenant" }
+  /** No key of the tenant has this hash, or several begin with it. */
+  | { kind: "unknown-key" };
+
+/** `hash`: of the key, or its first characters, at least 8. */
+export async function removeKey(bucket: TenantBucket, id: string, hash: string): Promise<KeyRemoved> {
+  const result = await changeTenant(bucket, id, (tenant) => {
+    const [meant, ...more] = tenant.keys.filter((key) => hash.length >= 8 && key.hash.startsWith(hash));
+    if (meant === undefined || more.length > 0) return undefined;
+    return { ...tenant, keys: tenant.keys.filter((key) => key !== meant) };
+  });
+  if (result === "unknown-tenant") return { kind: "unknown-tenant" };
+  if (result === "unchanged") return { kind: "unknown-key" };
+  return { kind: "removed", tenant: result };
+}
+
+/** Vouches for what the bucket holds now: directories that did not believe it do. Answers the marker's time, in ms. */
+export async function adopt(bucket: TenantBucket, clock: Clock): Promise<number> {
+  for (let tries = 0; tries < triesMax; tries++) {
+    const entry = await bucket.get(adoptKey);
+    // Newer than the last one, also where a clock was set back.
+    const atMs = Math.max(clock.nowMs(), adoptMsOf(entry?.value) + 1);
+    const value = encodeJson({ atMs });
+    if (
+      await settles(
+        entry === undefined ? bucket.create(adoptKey, value) : bucket.update(adoptKey, value, entry.revision),
+      )
+    )
+      return atMs;
+  }
+  throw new Outage("revision-conflict", "several adopt at the same time; try again");
+}
+
+/** Reads, changes and compares-and-sets until it holds. `change` answers undefined for: leave it. */
+async function changeTenant(
+  bucket: TenantBucket,
+  id: string,
+  change: (tenant: Tenant) => Tenant | undefined,
+): Promise<Tenant | "unknown-tenant" | "unchanged"> {
+  for (let tries = 0; tries < triesMax; tries++) {
+    const found = await readTenant(bucket, id);
+    if (found === undefined) return "unknown-tenant";
+    const changed = change(found.tenant);
+    if (changed === undefined) return "unchanged";
+    assert(changed.id === id, "a tenant keeps its id");
+    if (await settles(bucket.update(tenantKeyOf(id), encodeJson(changed), found.revision))) return changed;
+  }
+  throw new Outage("revision-conflict", `tenant ${id} is changed by others; try again`);
+}
+
+async function readTenant(
+  bucket: TenantBucket,
+  id: string,
+): Promise<{ tenant: Tenant; revision: number } | undefined> {
+  if (id === "") return undefined;
+  const entry = await bucket.get(tenantKeyOf(id));
+  if (entry?.value === undefined) return undefined;
+  const record = decodeTenant(id, entry.value);
+  return record.kind === "tenant" ? { tenant: record.tenant, revision: entry.revision } : undefined;
+}
+
+function isLiving(tenant: Tenant): boolean {
+  return tenant.state === "active" || tenant.state === "suspended";
+}
+
+/** false: the compare-and-set lost. Other outages are thrown on. */
+async function settles(write: Promise<number>): Promise<boolean> {
+  try {
+    await write;
+    return true;
+  } catch (error) {
+    if (isOutage(error, "revision-conflict")) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,43 @@
+// API keys and ids: random, in lower-case base32, so that a key can stand before a dot and be typed.
+//
+// A key is `w` (write) or `r` (read) and 32 characters that hold 160 random bits. Only its SHA-256 is ever stored; the
+// key itself is shown once, and no log has it.
+import { createHash } from "node:crypto";
+import type { Random } from "../base/random.ts";
+import type { KeyKind } from "./tenant.ts";
+
+const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
+const keyBytes = 20;
+const idChars = 12;
+const prefixes: Record<KeyKind, string> = { write: "w", read: "r" };
+
+/** RFC 4648's alphabet in lower case, without padding: 8 characters for 5 bytes. */
+export function base32(bytes: Uint8Array): string {
+  let out = "";
+  let bits = 0;
+  let held = 0;
+  for (const byte of bytes) {
+    held = ((held << 8) | byte) & 0xfff;
+    bits += 8;
+    while (bits >= 5) {
+      bits -= 5;
+      out += alphabet[(held >> bits) & 31];
+    }
+  }
+  return bits === 0 ? out : out + alphabet[(held << (5 - bits)) & 31];
+}
+
+/** A new key. `random` must be the system's: a seeded source is for tests only. */
+export function makeKey(kind: KeyKind, random: Random): string {
+  return prefixes[kind] + base32(random.bytes(keyBytes));
+}
+
+/** A new tenant's id: 60 random bits, never used again. */
+export function makeTenantId(random: Random): string {
+  return base32(random.bytes(8)).slice(0, idChars);
+}
+
+/** SHA-256 in hex: what is stored of a key, and how it is looked up. */
+export function hashKey(key: string): string {
+  return createHash("sha256").update(key).digest("hex");
+}
