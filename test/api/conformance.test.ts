@@ -9,9 +9,8 @@ import {
   substitute,
   type TimeSpec,
 } from "./conformance.ts";
-import { snapshotOf } from "./fixture.ts";
-import { localRunner } from "./query.ts";
 import { bearer, start } from "./start.ts";
+import { startStored } from "./stored.ts";
 
 const conformance = loadConformance();
 
@@ -19,9 +18,10 @@ test("recorded answers of Graphite that need no functions", async (t) => {
   if (conformance === undefined) return;
   const base = 1_795_341_600;
   const nowSeconds = base + 1234;
-  const snapshot = snapshotOf(contentOf(conformance, base));
+  const stored = await startStored(60);
+  await stored.commit(0, contentOf(conformance, base), base * 1000);
   const { api } = await start({
-    queries: localRunner(new Map([[0, snapshot]])),
+    queries: stored.queries,
     clock: { ...systemClock, nowMs: () => nowSeconds * 1000 },
   });
   let compared = 0;
@@ -52,6 +52,7 @@ test("recorded answers of Graphite that need no functions", async (t) => {
   }
   assert.ok(compared >= 40, `only ${compared} cases compared`);
   await api.close();
+  await stored.end();
 });
 
 interface Answered {
