@@ -43,6 +43,11 @@ export class SeriesTable {
     return this.#seriesCount;
   }
 
+  /** Ways of writing names that are remembered. */
+  get spellingCount(): number {
+    return this.#spellingCount;
+  }
+
   tenant(series: number): number {
     return this.#spellings[this.#canonicalOf(series)] as number;
   }
