@@ -7,7 +7,16 @@
 //     packages of its own in place of the link.
 // P4. Packages without a stamp (installed by hand) are taken as they are if each is what the lock file says.
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { withLock } from "./lock.mjs";
 import { run } from "./run.mjs";
@@ -19,19 +28,25 @@ const stampName = ".millrace-stamp";
 export async function preparePackages(step) {
   const { root, report } = step;
   const wanted = wantedStamp(root);
-  if (readStamp(root) === wanted) {
+  if (areInPlace(root, wanted)) {
     report.line("packages are in place");
     return;
   }
   await withLock(join(root, ".cache", "setup.lock"), step, async () => {
-    const stamp = readStamp(root);
-    if (stamp === wanted || (stamp === undefined && packagesMatch(root))) {
-      writeFileSync(join(root, "node_modules", stampName), wanted);
-      report.line("packages are in place");
-    } else {
-      await install(step, wanted);
-    }
+    // Whoever held the lock before us may have done it.
+    if (areInPlace(root, wanted)) report.line("packages are in place");
+    else await install(step, wanted);
   });
+}
+
+/** @param {string} root @param {string} wanted */
+function areInPlace(root, wanted) {
+  const stamp = readStamp(root);
+  if (stamp !== undefined) return stamp === wanted;
+  if (!packagesMatch(root)) return false;
+  const folder = join(root, "node_modules");
+  if (!lstatSync(folder).isSymbolicLink()) writeFileSync(join(folder, stampName), wanted);
+  return true;
 }
 
 /** @param {string} root */

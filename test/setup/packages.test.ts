@@ -137,6 +137,15 @@ test("packages installed by hand are taken if each is what the lock file says", 
   lay({ "node_modules/a": { version: "1.0.0" } });
   await preparePackages(checkout.step);
   assert.equal(existsSync(join(checkout.root, "npm.log")), false);
+  assert.equal(checkout.read("node_modules/.millrace-stamp"), wantedStamp(checkout.root));
+  lay({ "node_modules/a": { version: "1.0.0" } });
+  renameSync(join(checkout.root, "node_modules"), join(checkout.root, "shared"));
+  symlinkSync("shared", join(checkout.root, "node_modules"));
+  await preparePackages(checkout.step);
+  assert.equal(existsSync(join(checkout.root, "npm.log")), false);
+  assert.equal(existsSync(join(checkout.root, "shared/.millrace-stamp")), false);
+  rmSync(join(checkout.root, "node_modules"));
+  renameSync(join(checkout.root, "shared"), join(checkout.root, "node_modules"));
   lay({ "node_modules/a": { version: "1.0.1" } });
   await preparePackages(checkout.step);
   assert.equal(calls().length, 1);

@@ -59,7 +59,7 @@ test("Ctrl-C while npm works ends npm and leaves what was there", async (t) => {
   const checkout = createCheckout(t);
   checkout.write("node_modules/.millrace-stamp", "another lock file\n");
   // What npm started in turn: says that it runs, and that it was told to stop.
-  const grandchild = `trap "echo told > told; exit" TERM; echo runs > runs; while :; do sleep 0.05; done`;
+  const grandchild = `trap "echo told > told; exit" TERM; echo runs > runs; for i in $(seq 400); do sleep 0.05; done`;
   checkout.program(
     "npm",
     `cd "${checkout.root}"; case $1 in view) ;; *) sh -c '${grandchild}' & wait ;; esac`,
