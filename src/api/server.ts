@@ -9,9 +9,10 @@ import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { unreachable } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Counters, sumTexts } from "../base/counters.ts";
-import { isOutage, Outage } from "../base/errors.ts";
+import { isOutage } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { envOf } from "../config/settings.ts";
+import { listenApp } from "../config/listen.ts";
+import { type Address, envOf } from "../config/settings.ts";
 import type { Ladder } from "../metric/bucket.ts";
 import type { Tenant, TenantLookup } from "../tenant/tenant.ts";
 import { Admissions } from "./admission.ts";
@@ -71,7 +72,7 @@ export interface Api {
   /** For `inject`, and for whoever adds routes before `listen`. */
   app: FastifyInstance;
   /** Answers the port it listens on. Throws Outage("port-taken"). */
-  listen(at: { host: string; port: number }): Promise<number>;
+  listen(at: Address): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -328,17 +329,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   await app.ready();
   return {
     app,
-    async listen({ host, port }) {
-      try {
-        await app.listen({ host, port });
-      } catch (error) {
-        if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) throw error;
-        const why = `${host}:${port} is taken: end what listens there, or choose another with ${envOf("apiListen")}`;
-        throw new Outage("port-taken", why, { cause: error });
-      }
-      const at = app.server.address();
-      return typeof at === "object" && at !== null ? at.port : port;
-    },
+    listen: async (at) => (await listenApp(app, at, envOf("apiListen"))).port,
     async close() {
       await app.close();
       await options.queries.close();

@@ -18,7 +18,7 @@ interface Row<T> {
   default: string;
   help: string;
   /** A value, or a sentence that says what is wrong. */
-  parse(text: string): T | Invalid;
+  parse: (text: string) => T | Invalid;
 }
 
 class Invalid {

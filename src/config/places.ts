@@ -1,0 +1,30 @@
+// Where things lie below MILLRACE_HOME, and where NATS is.
+import { join } from "node:path";
+import { formatAddress, type Settings } from "./settings.ts";
+
+type At = Pick<Settings, "home">;
+
+export function storeFolder(settings: At): string {
+  return join(settings.home, "store");
+}
+
+export function natsFolder(settings: At): string {
+  return join(settings.home, "nats");
+}
+
+/** The local copy of the directory, one per process: they write it independently. */
+export function directoryFile(settings: At, process: string): string {
+  return join(settings.home, "directory", `${process}.json`);
+}
+
+export function demoFile(settings: At): string {
+  return join(settings.home, "demo.json");
+}
+
+export function lockFile(settings: At): string {
+  return join(settings.home, "lock");
+}
+
+export function natsUrlOf(settings: Pick<Settings, "natsUrl" | "natsListen">): string {
+  return settings.natsUrl === "" ? `nats://${formatAddress(settings.natsListen)}` : settings.natsUrl;
+}
