@@ -1,0 +1,179 @@
+// Bytes of a raw connection to lines of tenants in frames; every refusal counted with its reason.
+//
+// A1. A line that can't be taken yet is not taken: the sink asks its door to stop reading, and keeps at most one
+//     chunk and the beginning of one line.
+// A2. A line that goes to a shard that says no waits only while nobody else has to wait for it: on a connection that
+//     feeds several shards it is refused as shard-full.
+// A3. A bad line costs that line.
+import type { Cell, Counters } from "../base/counters.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Bus } from "../bus/bus.ts";
+import type { Router } from "../kernel/kernel.ts";
+import type { Door } from "../metric/frame.ts";
+import { reasonCode, reasons, type Reason } from "../metric/reason.ts";
+import type { KeyCache } from "./key-cache.ts";
+import type { Route } from "./routes.ts";
+import type { LineSink } from "./tcp.ts";
+
+export interface AcceptOptions {
+  door: Door;
+  router: Router;
+  keys: KeyCache;
+  bus: Bus;
+  clock: Clock;
+  tally: Tally;
+}
+
+/** A shard that took nothing for this long says no, although it does not answer so. */
+const stuckMsMax = 5000;
+const lookAgainMs = 200;
+
+/** Counts of one door: accepted lines by shard, refused ones by reason. The cells are kept: lines only add to them. */
+export class Tally {
+  readonly #counters: Counters;
+  readonly #door: Door;
+  readonly #accepted: Cell[] = [];
+  readonly #refused = new Map<Reason, Cell>();
+
+  constructor(counters: Counters, door: Door) {
+    this.#counters = counters;
+    this.#door = door;
+  }
+
+  accepted(shard: number, lines: number): void {
+    let cell = this.#accepted[shard];
+    if (cell === undefined) {
+      const labels = { door: this.#door, shard };
+      cell = this.#counters.counter("gateway_lines_accepted_total", "Lines accepted", labels);
+      this.#accepted[shard] = cell;
+    }
+    cell.value += lines;
+  }
+
+  refused(reason: Reason, lines: number): void {
+    let cell = this.#refused.get(reason);
+    if (cell === undefined) {
+      const labels = { door: this.#door, reason };
+      cell = this.#counters.counter("gateway_lines_refused_total", "Lines refused", labels);
+      this.#refused.set(reason, cell);
+    }
+    cell.value += lines;
+  }
+}
+
+/** What a run over some rows found out. */
+type Pass = { kind: "done" } | { kind: "blocked"; at: number; until: Promise<void> };
+const done: Pass = { kind: "done" };
+
+export class RawSink implements LineSink {
+  readonly #options: AcceptOptions;
+  /** The beginning of a line whose end has not come yet: the router leaves at most 16 KB of one. */
+  #carry: Buffer | undefined;
+  /** The bytes up to the next line end belong to a line that was refused as too long. */
+  #skipping = false;
+  /** The shard that this connection feeds, and whether it feeds others too. */
+  #shard: number | undefined;
+  #mixed = false;
+
+  constructor(options: AcceptOptions) {
+    this.#options = options;
+  }
+
+  take(chunk: Buffer): Promise<void> | undefined {
+    const bytes = this.#carry === undefined ? chunk : Buffer.concat([this.#carry, chunk]);
+    this.#carry = undefined;
+    return this.#takeAll(bytes, false);
+  }
+
+  end(): Promise<void> | undefined {
+    const bytes = this.#carry;
+    this.#carry = undefined;
+    return bytes === undefined ? undefined : this.#takeAll(bytes, true);
+  }
+
+  #takeAll(bytes: Buffer, last: boolean): Promise<void> | undefined {
+    const pass = this.#advance(bytes, last, 0);
+    return pass.kind === "done" ? undefined : this.#whenTaken(bytes, last, pass);
+  }
+
+  async #whenTaken(bytes: Buffer, last: boolean, blocked: Pass): Promise<void> {
+    for (let pass = blocked; pass.kind === "blocked"; pass = this.#advance(bytes, last, pass.at))
+      await Promise.race([pass.until, this.#options.clock.sleep(lookAgainMs)]);
+  }
+
+  #advance(bytes: Buffer, last: boolean, from: number): Pass {
+    const { router } = this.#options;
+    let at = from;
+    while (at < bytes.length) {
+      router.route(bytes, at, bytes.length, { keyed: true, last, skipping: this.#skipping });
+      const { consumed, skipping } = router.lines;
+      const pass = this.#rows(bytes);
+      this.#skipping = pass.kind === "done" && skipping;
+      if (pass.kind === "blocked") return pass;
+      if (consumed === at) break;
+      at = consumed;
+    }
+    // A copy, so that the socket's whole chunk is not kept for the sake of a few bytes.
+    if (at < bytes.length) this.#carry = Buffer.from(bytes.subarray(at));
+    return done;
+  }
+
+  #rows(bytes: Buffer): Pass {
+    const { tally, door, keys } = this.#options;
+    const { lines } = this.#options.router;
+    for (let i = 0; i < lines.count; i++) {
+      const keyFrom = lines.keyFrom[i] as number;
+      const from = lines.from[i] as number;
+      const to = lines.to[i] as number;
+      const route = keys.of(bytes, keyFrom, lines.keyTo[i] as number);
+      let reason = lines.reason[i] as number;
+      if (route.kind === "unavailable" && reason !== reasonCode["no-key"]) {
+        return { kind: "blocked", at: keyFrom, until: this.#options.clock.sleep(lookAgainMs) };
+      }
+      if (reason === 0 && route.kind === "tenant") {
+        const { batcher } = route;
+        this.#feeds(batcher.shard);
+        if (!batcher.hasRoom(to - from + 1)) {
+          if (!this.#mustNotWait(batcher)) {
+            return { kind: "blocked", at: keyFrom, until: batcher.whenRoom() };
+          }
+          reason = reasonCode["shard-full"];
+        } else {
+          const frame = batcher.frame();
+          const seconds = lines.seconds[i] as number;
+          // NaN, a line without time stamp, compares false both times.
+          if (seconds < frame.oldest) reason = reasonCode["too-old"];
+          else if (seconds > frame.newest) reason = reasonCode["too-new"];
+          else {
+            batcher.append(route.tenant.id, door, "plaintext", bytes, from, to);
+            tally.accepted(batcher.shard, 1);
+            continue;
+          }
+        }
+      }
+      this.#refuse(route, reason);
+    }
+    return done;
+  }
+
+  #feeds(shard: number): void {
+    if (this.#shard === shard || this.#mixed) return;
+    this.#mixed = this.#shard !== undefined;
+    this.#shard = shard;
+  }
+
+  #refuse(route: Route, code: number): void {
+    const { tally, door } = this.#options;
+    const keyless = code === reasonCode["no-key"];
+    const word = route.kind === "refused" && !keyless ? route.reason : (reasons[code] ?? "malformed");
+    tally.refused(word, 1);
+    if (route.kind !== "unavailable" && route.tenant !== undefined)
+      route.batcher?.refuse(route.tenant.id, door, word, 1);
+  }
+
+  /** A2: the bus is there, the shard takes nothing, and lines for others share this connection. */
+  #mustNotWait(batcher: { refusing: boolean; stuckMs(): number }): boolean {
+    if (!this.#options.bus.connected || !this.#mixed) return false;
+    return batcher.refusing || batcher.stuckMs() > stuckMsMax;
+  }
+}

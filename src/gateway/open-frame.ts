@@ -1,0 +1,102 @@
+// A frame that still takes lines: a growing buffer per tenant and door, closed into a Frame once.
+import type { Door, Frame, FrameIdentity, Kind, Refusal } from "../metric/frame.ts";
+import type { SentFrame } from "./batch.ts";
+
+const sectionBytesFirst = 4 << 10;
+/** More kinds of refusals than this in one frame close it. */
+const refusalsMax = 10_000;
+
+interface OpenSection {
+  tenant: string;
+  door: Door;
+  kind: Kind;
+  lineCount: number;
+  bytes: Buffer;
+  length: number;
+}
+
+export class OpenFrame {
+  readonly receivedAtMs: number;
+  /** Earliest and latest second that a line of this frame may say. */
+  readonly oldest: number;
+  readonly newest: number;
+  lineCount = 0;
+  bytes = 0;
+  readonly #sections = new Map<string, OpenSection[]>();
+  #latest: OpenSection | undefined;
+  readonly #refusals = new Map<string, Refusal>();
+  #sent: ((frame: SentFrame) => void)[] = [];
+
+  constructor(receivedAtMs: number, accepted: { oldest: number; newest: number }) {
+    this.receivedAtMs = receivedAtMs;
+    this.oldest = accepted.oldest;
+    this.newest = accepted.newest;
+  }
+
+  append(tenant: string, door: Door, kind: Kind, source: Buffer, from: number, to: number): void {
+    const section = this.#section(tenant, door, kind);
+    const length = section.length + to - from + 1;
+    if (length > section.bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(length, section.bytes.length * 2));
+      section.bytes.copy(grown, 0, 0, section.length);
+      section.bytes = grown;
+    }
+    source.copy(section.bytes, section.length, from, to);
+    section.bytes[length - 1] = 0x0a;
+    section.length = length;
+    section.lineCount++;
+    this.lineCount++;
+    this.bytes += to - from + 1;
+  }
+
+  /** Answers true when the frame holds so many kinds of refusals that it should go. */
+  refuse(tenant: string, door: Door, reason: string, count: number): boolean {
+    const key = `${tenant} ${door} ${reason}`;
+    const known = this.#refusals.get(key);
+    if (known !== undefined) known.count += count;
+    else {
+      const minute = Math.floor(this.receivedAtMs / 60_000) * 60;
+      this.#refusals.set(key, { tenant, door, reason, count, minute });
+    }
+    return this.#refusals.size >= refusalsMax;
+  }
+
+  close(identity: FrameIdentity): Frame {
+    return {
+      identity,
+      receivedAtMs: this.receivedAtMs,
+      sections: [...this.#sections.values()].flat().map((s) => ({
+        tenant: s.tenant,
+        door: s.door,
+        kind: s.kind,
+        lineCount: s.lineCount,
+        lines: s.bytes.subarray(0, s.length),
+      })),
+      refusals: [...this.#refusals.values()],
+    };
+  }
+
+  /** Settles with the sent frame once this one was closed and handed on. */
+  whenSent(): Promise<SentFrame> {
+    return new Promise((resolve) => this.#sent.push(resolve));
+  }
+
+  sent(frame: SentFrame): void {
+    for (const resolve of this.#sent.splice(0)) resolve(frame);
+  }
+
+  #section(tenant: string, door: Door, kind: Kind): OpenSection {
+    const latest = this.#latest;
+    if (latest !== undefined && latest.tenant === tenant && latest.door === door && latest.kind === kind)
+      return latest;
+    let ofTenant = this.#sections.get(tenant);
+    if (ofTenant === undefined) this.#sections.set(tenant, (ofTenant = []));
+    let section = ofTenant.find((s) => s.door === door && s.kind === kind);
+    if (section === undefined) {
+      section = { tenant, door, kind, lineCount: 0, bytes: Buffer.allocUnsafe(sectionBytesFirst), length: 0 };
+      ofTenant.push(section);
+    }
+    this.#latest = section;
+    return section;
+  }
+}

@@ -1,0 +1,242 @@
+// A request's lines into the record: the part that HTTP and, later, NATS share. The answer is a value.
+//
+// R1. "recorded" is said only when the record has every good line (P1).
+// R2. What can't be admitted whole is not begun: a refusal for lack of room or bus has recorded nothing.
+// R3. A keyed request is cut by its body alone, so a retry makes the same frames with the same ids, whatever else
+//     the gateway is doing.
+import { createHash } from "node:crypto";
+import type { Clock } from "../base/clock.ts";
+import type { Bus } from "../bus/bus.ts";
+import { frameBytesTarget } from "../config/limits.ts";
+import type { Router } from "../kernel/kernel.ts";
+import { acceptedSeconds, type Ladder } from "../metric/bucket.ts";
+import type { Door } from "../metric/frame.ts";
+import { reasons, type Reason } from "../metric/reason.ts";
+import type { Tenant } from "../tenant/tenant.ts";
+import type { Tally } from "./accept.ts";
+import { keyedId, type SentFrame, type ShardBatcher } from "./batch.ts";
+import type { OpenFrame } from "./open-frame.ts";
+
+export interface RefusedLine {
+  /** Counted from 1 in the body, blank lines included. */
+  line: number;
+  reason: Reason;
+  /** Its beginning. */
+  text: string;
+}
+
+export type Verdict =
+  | { kind: "recorded"; accepted: number; refused: RefusedLine[]; refusedCount: number }
+  | { kind: "none-good"; refused: RefusedLine[]; refusedCount: number }
+  /** Try again later. `recorded`: how much of it the record has, as far as we know. */
+  | { kind: "not-recorded"; recorded: "none" | "part" | "unknown"; why: string };
+
+export interface RequestOptions {
+  door: Door;
+  router: Router;
+  bus: Bus;
+  clock: Clock;
+  ladder: Ladder;
+  tally: Tally;
+}
+
+/** More refused lines than this are counted, not listed. */
+const refusedListMax = 1000;
+const refusedTextMax = 120;
+/** How long a request waits for the record. */
+const recordMsMax = 10_000;
+/** How long it waits when the bus is gone meanwhile: a restarted server is back sooner. */
+const lostBusMsMax = 2000;
+
+export class RequestAcceptor {
+  readonly #options: RequestOptions;
+
+  constructor(options: RequestOptions) {
+    this.#options = options;
+  }
+
+  /** An unkeyed request: its lines join the shard's frames. */
+  async accept(tenant: Tenant, batcher: ShardBatcher, body: Buffer): Promise<Verdict> {
+    const refusal = this.#admit(batcher, body.length);
+    if (refusal !== undefined) return refusal;
+    const { door } = this.#options;
+    const refused = new Refused(body);
+    const frames = new Set<OpenFrame>();
+    const sent: Promise<SentFrame>[] = [];
+    const accepted = this.#lines(body, 0, body.length, refused, (from, to, seconds) => {
+      const frame = batcher.frame();
+      const late = outside(seconds, frame);
+      if (late !== undefined) return late;
+      if (!frames.has(frame)) {
+        frames.add(frame);
+        sent.push(frame.whenSent());
+      }
+      batcher.append(tenant.id, door, "plaintext", body, from, to);
+      return undefined;
+    });
+    this.#book(tenant, batcher, accepted, refused);
+    if (accepted === 0) return { kind: "none-good", refused: refused.list, refusedCount: refused.count };
+    batcher.hurry();
+    return this.#whenRecorded(sent, accepted, refused);
+  }
+
+  /** A request with an Idempotency-Key: frames of its own, the same at each retry. */
+  async acceptKeyed(tenant: Tenant, batcher: ShardBatcher, body: Buffer, key: string): Promise<Verdict> {
+    const refusal = this.#admit(batcher, body.length);
+    if (refusal !== undefined) return refusal;
+    const { clock, door, ladder } = this.#options;
+    const receivedAtMs = clock.nowMs();
+    const limits = acceptedSeconds(receivedAtMs, ladder);
+    const bodyHash = createHash("sha256").update(body).digest();
+    const refused = new Refused(body);
+    const sent: SentFrame[] = [];
+    let accepted = 0;
+    let part = 0;
+    for (let from = 0; from < body.length; part++) {
+      const to = cut(body, from);
+      const lines = Buffer.allocUnsafe(to - from + 1);
+      let length = 0;
+      const count = this.#lines(body, from, to, refused, (lineFrom, lineTo, seconds) => {
+        const late = outside(seconds, limits);
+        if (late !== undefined) return late;
+        length += body.copy(lines, length, lineFrom, lineTo);
+        lines[length++] = 0x0a;
+        return undefined;
+      });
+      if (count > 0) {
+        const id = keyedId(tenant.id, key, bodyHash, batcher.shard, part);
+        const section = { tenant: tenant.id, door, lineCount: count, lines: lines.subarray(0, length) };
+        sent.push(batcher.sendKeyed(id, receivedAtMs, section));
+      }
+      accepted += count;
+      from = to;
+    }
+    this.#book(tenant, batcher, accepted, refused);
+    if (accepted === 0) return { kind: "none-good", refused: refused.list, refusedCount: refused.count };
+    return this.#whenRecorded(
+      sent.map((frame) => Promise.resolve(frame)),
+      accepted,
+      refused,
+    );
+  }
+
+  /** R2. */
+  #admit(batcher: ShardBatcher, bytes: number): Verdict | undefined {
+    const no = (why: string): Verdict => ({ kind: "not-recorded", recorded: "none", why });
+    if (!this.#options.bus.connected) return no("the record can't be reached");
+    if (batcher.refusing) return no("the record of this shard is full");
+    if (!batcher.hasRoom(bytes)) return no("too much is waiting to be recorded for this shard");
+    return undefined;
+  }
+
+  /** Hands each good line to `take`, which may still refuse it; answers how many were taken. */
+  #lines(
+    body: Buffer,
+    from: number,
+    to: number,
+    refused: Refused,
+    take: (from: number, to: number, seconds: number) => Reason | undefined,
+  ): number {
+    const { router } = this.#options;
+    const { lines } = router;
+    let taken = 0;
+    for (let at = from; at < to; at = lines.consumed) {
+      router.route(body, at, to, { keyed: false, last: true });
+      for (let i = 0; i < lines.count; i++) {
+        const code = lines.reason[i] as number;
+        const lineFrom = lines.from[i] as number;
+        const lineTo = lines.to[i] as number;
+        const reason = code === 0 ? take(lineFrom, lineTo, lines.seconds[i] as number) : reasons[code];
+        if (reason === undefined) taken++;
+        else refused.add(reason, lineFrom, lineTo);
+      }
+      if (lines.consumed === at) break;
+    }
+    return taken;
+  }
+
+  #book(tenant: Tenant, batcher: ShardBatcher, accepted: number, refused: Refused): void {
+    const { tally, door } = this.#options;
+    if (accepted > 0) tally.accepted(batcher.shard, accepted);
+    for (const [reason, count] of refused.byReason) {
+      tally.refused(reason, count);
+      batcher.refuse(tenant.id, door, reason, count);
+    }
+  }
+
+  async #whenRecorded(sent: Promise<SentFrame>[], accepted: number, refused: Refused): Promise<Verdict> {
+    const { bus } = this.#options;
+    const frames: SentFrame[] = [];
+    const all = Promise.all(
+      sent.map(async (promise) => {
+        const frame = await promise;
+        frames.push(frame);
+        await frame.recorded;
+      }),
+    ).then(() => "recorded" as const);
+    const ended = new AbortController();
+    const outcome = await Promise.race([all, this.#patience(ended.signal)]);
+    ended.abort();
+    if (outcome === "recorded")
+      return { kind: "recorded", accepted, refused: refused.list, refusedCount: refused.count };
+    return {
+      kind: "not-recorded",
+      recorded: frames.some((frame) => frame.isRecorded) ? "part" : "unknown",
+      why: bus.connected ? "the record did not answer in time" : "the record can't be reached",
+    };
+  }
+
+  /** Settles when a request should stop waiting: after recordMsMax, or lostBusMsMax without a bus. */
+  async #patience(signal: AbortSignal): Promise<"waited"> {
+    const { bus, clock } = this.#options;
+    const started = clock.monotonicMs();
+    let lostAt: number | undefined;
+    const stop = bus.onConnection((connected) => {
+      lostAt = connected ? undefined : clock.monotonicMs();
+    });
+    while (!signal.aborted && clock.monotonicMs() - started < recordMsMax) {
+      if (lostAt !== undefined && clock.monotonicMs() - lostAt >= lostBusMsMax) break;
+      await clock.sleep(100, signal);
+    }
+    stop();
+    return "waited";
+  }
+}
+
+/** What a request's lines were refused for, listed up to a bound and counted beyond it. */
+class Refused {
+  readonly list: RefusedLine[] = [];
+  readonly byReason = new Map<Reason, number>();
+  count = 0;
+  readonly #body: Buffer;
+  #line = 1;
+  #countedTo = 0;
+
+  constructor(body: Buffer) {
+    this.#body = body;
+  }
+
+  add(reason: Reason, from: number, to: number): void {
+    this.count++;
+    this.byReason.set(reason, (this.byReason.get(reason) ?? 0) + 1);
+    if (this.list.length >= refusedListMax) return;
+    for (; this.#countedTo < from; this.#countedTo++) if (this.#body[this.#countedTo] === 0x0a) this.#line++;
+    const text = this.#body.toString("utf8", from, Math.min(to, from + refusedTextMax));
+    this.list.push({ line: this.#line, reason, text });
+  }
+}
+
+function outside(seconds: number, limits: { oldest: number; newest: number }): Reason | undefined {
+  if (seconds < limits.oldest) return "too-old";
+  if (seconds > limits.newest) return "too-new";
+  return undefined;
+}
+
+/** R3: the end of the part that begins at `from`: the last line end within the target, or the first one behind it. */
+function cut(body: Buffer, from: number): number {
+  if (body.length - from <= frameBytesTarget) return body.length;
+  const before = body.lastIndexOf(0x0a, from + frameBytesTarget - 1);
+  if (before >= from) return before + 1;
+  const behind = body.indexOf(0x0a, from + frameBytesTarget);
+  return behind < 0 ? body.length : behind + 1;
+}

@@ -1,0 +1,95 @@
+// Whose line is this? The key in front of a name, or a request's credential, to a route: the tenant and the batcher
+// of its home, or the reason why not. Answers are cached per key until the directory changes; both caches are bounded.
+import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import { unreachable } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Reason } from "../metric/reason.ts";
+import type { Directory } from "../tenant/directory.ts";
+import { homeOf, keyedHomeOf } from "../tenant/routing.ts";
+import type { Tenant } from "../tenant/tenant.ts";
+import type { ShardBatcher } from "./batch.ts";
+
+export type Route =
+  | { kind: "tenant"; tenant: Tenant; batcher: ShardBatcher }
+  /** `tenant` is there when the refusal belongs into somebody's books. */
+  | { kind: "refused"; reason: Reason; tenant?: Tenant; batcher?: ShardBatcher }
+  /** The directory can't say: nobody may be refused for good. */
+  | { kind: "unavailable" };
+
+const knownKeysMax = 100_000;
+const unknownKeysMax = 10_000;
+/** Longer than any key we give out: not worth a look-up, and never kept. */
+const keyCharsMax = 200;
+const unknownKey: Route = { kind: "refused", reason: "unknown-key" };
+
+export class Routes {
+  readonly #directory: Directory;
+  readonly #batchers: readonly ShardBatcher[];
+  readonly #clock: Clock;
+  /** By SHA-256 of the key: the caches of a process that is dumped or read hold no keys. */
+  readonly #known = new LRUCache<string, Route>({ max: knownKeysMax });
+  readonly #unknown = new LRUCache<string, Route>({ max: unknownKeysMax });
+  #generation = -1;
+
+  constructor(directory: Directory, batchers: readonly ShardBatcher[], clock: Clock) {
+    this.#directory = directory;
+    this.#batchers = batchers;
+    this.#clock = clock;
+  }
+
+  /** Changes when any answer may have changed: what a connection remembers of its last key is void then. */
+  get generation(): number {
+    return this.#directory.generation;
+  }
+
+  of(key: string): Route {
+    if (key.length === 0 || key.length > keyCharsMax) return unknownKey;
+    if (this.#generation !== this.#directory.generation) {
+      this.#known.clear();
+      this.#unknown.clear();
+      this.#generation = this.#directory.generation;
+    }
+    const hash = createHash("sha256").update(key).digest("base64");
+    const cached = this.#known.get(hash) ?? this.#unknown.get(hash);
+    if (cached !== undefined) return cached;
+    const route = this.#lookUp(key);
+    if (route === unknownKey) this.#unknown.set(hash, route);
+    else if (route.kind !== "unavailable") this.#known.set(hash, route);
+    return route;
+  }
+
+  /** Where a keyed request of this tenant goes: the old home for a while after a move, so a retry meets its first try. */
+  keyed(tenant: Tenant): ShardBatcher {
+    return this.#batcher(keyedHomeOf(tenant, this.#batchers.length, this.#clock.nowMs()));
+  }
+
+  #lookUp(key: string): Route {
+    const found = this.#directory.lookupKey(key);
+    switch (found.kind) {
+      case "unknown":
+        return unknownKey;
+      case "unavailable":
+        return { kind: "unavailable" };
+      case "known":
+        return this.#ofTenant(found.tenant, found.key === "write");
+      default:
+        return unreachable(found);
+    }
+  }
+
+  #ofTenant(tenant: Tenant, writes: boolean): Route {
+    const batcher = this.#batcher(homeOf(tenant, this.#batchers.length));
+    if (tenant.state === "suspended") return { kind: "refused", reason: "tenant-suspended", tenant, batcher };
+    if (tenant.state !== "active") return { kind: "refused", reason: "tenant-deleted", tenant, batcher };
+    if (!writes) return { kind: "refused", reason: "key-not-for-writing", tenant, batcher };
+    return { kind: "tenant", tenant, batcher };
+  }
+
+  #batcher(shard: number): ShardBatcher {
+    const batcher = this.#batchers[shard];
+    if (batcher === undefined)
+      throw new Error(`shard ${shard} is outside the ${this.#batchers.length} shards`);
+    return batcher;
+  }
+}
