@@ -14,3 +14,25 @@ export function mergeIntervals(a: readonly Interval[], b: readonly Interval[]): 
   }
   return out;
 }
+
+/** Whether a set holds n. Bisection: a set may have many intervals after a bad night. */
+export function holds(intervals: readonly Interval[], n: number): boolean {
+  let low = 0;
+  let high = intervals.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const [from, to] = intervals[middle] as Interval;
+    if (n < from) high = middle - 1;
+    else if (n > to) low = middle + 1;
+    else return true;
+  }
+  return false;
+}
+
+/** Adds n in place; in order, as frames mostly come, that only moves the last end. */
+export function addNumber(intervals: Interval[], n: number): void {
+  const last = intervals.at(-1);
+  if (last === undefined || n > last[1] + 1) intervals.push([n, n]);
+  else if (n === last[1] + 1) last[1] = n;
+  else intervals.splice(0, intervals.length, ...mergeIntervals(intervals, [[n, n]]));
+}
