@@ -1,0 +1,316 @@
+// What an actor holds between two commits: the deltas of (committed, read], and the books that go with them.
+//
+// D1. The state is exactly what frames (committed, read] say: the same frames always give the same commit.
+// D2. A frame that was applied before is skipped and counted, whatever the broker's duplicate window says (P2).
+// D3. A frame or line that can't be applied becomes a dead letter with its reason; the rest of it counts (P3).
+import { assert } from "../src/base/assert.ts";
+import type { RecordedFrame } from "../src/bus/bus.ts";
+import type { Aggregator } from "../src/kernel/kernel.ts";
+import { decodeFrame, hex, type DecodedFrame, type Door, type Frame } from "../src/metric/frame.ts";
+import { reasonCode, reasons, type Reason } from "../src/metric/reason.ts";
+import { addNumber, holds } from "../src/store/intervals.ts";
+import {
+  newSeriesFlag,
+  type BootApplied,
+  type Commit,
+  type DeadLetter,
+  type Interval,
+  type LedgerRow,
+  type SeriesKey,
+  type ShardState,
+} from "../src/store/store.ts";
+
+/** More dead letters than this in one commit are counted in the ledger, and the last letter says so. */
+const deadLettersMax = 10_000;
+
+interface Boot {
+  /** All that was applied, in the store and in this batch. */
+  applied: Interval[];
+  /** What this batch adds. */
+  added: Interval[];
+  lastAppliedMs: number;
+}
+
+export class Batch {
+  readonly #aggregator: Aggregator;
+  readonly #tenantNumbers = new Map<string, number>();
+  readonly #tenants: string[] = [];
+  /** Stored id by local number; 0: not known yet. Filled only after ok. */
+  #ids = new Uint32Array(1024);
+  readonly #boots = new Map<string, Boot>();
+  readonly #ledger = new Map<string, LedgerRow>();
+  #keyed = new Map<string, { id: Uint8Array; appliedAtMs: number }>();
+  #dead: DeadLetter[] = [];
+  #holes: Interval[] = [];
+  #awaitingIds: number[] = [];
+  readonly counts = { points: 0, frames: 0, duplicates: 0, refused: 0, dead: 0, holes: 0 };
+  /** Sequence read; the offset that the next commit reaches. */
+  read: number;
+  frames = 0;
+  bytes = 0;
+  #frameTimeMs: number;
+  #receivedAtMs: number;
+
+  constructor(aggregator: Aggregator, state: ShardState) {
+    this.#aggregator = aggregator;
+    this.read = state.offset;
+    this.#frameTimeMs = state.frameTimeMs;
+    this.#receivedAtMs = state.receivedAtMs;
+    for (const { boot, applied, lastAppliedMs } of state.boots)
+      this.#boots.set(boot, { applied: applied.map(([a, b]) => [a, b]), added: [], lastAppliedMs });
+  }
+
+  get openRows(): number {
+    return this.#aggregator.openRows;
+  }
+
+  get seriesCount(): number {
+    return this.#aggregator.seriesCount;
+  }
+
+  get receivedAtMs(): number {
+    return this.#receivedAtMs;
+  }
+
+  /** The keyed id to ask the store about before `apply`, if the frame has one that this batch does not know. */
+  keyedIdOf(decoded: DecodedFrame): Uint8Array | undefined {
+    if (decoded.kind !== "frame" || decoded.frame.identity.kind !== "keyed") return undefined;
+    const { id } = decoded.frame.identity;
+    return this.#keyed.has(hex(id)) ? undefined : id;
+  }
+
+  decode(recorded: RecordedFrame): DecodedFrame {
+    return decodeFrame(recorded.data);
+  }
+
+  /** `stored`: the store has applied the keyed id of this frame. */
+  apply(recorded: RecordedFrame, decoded: DecodedFrame, stored: boolean): void {
+    assert(recorded.sequence > this.read, `a sequence after ${this.read}, got ${recorded.sequence}`);
+    this.read = recorded.sequence;
+    this.frames++;
+    this.counts.frames++;
+    this.bytes += recorded.data.length;
+    this.#frameTimeMs = recorded.timeMs;
+    if (decoded.kind === "corrupt") {
+      this.#bury(recorded, 0, "", "", "corrupt-frame", decoded.why, recorded.timeMs, recorded.data);
+      return;
+    }
+    const { frame } = decoded;
+    if (stored || !this.#isNew(frame, recorded.timeMs)) {
+      this.counts.duplicates++;
+      if (frame.identity.kind === "keyed") this.#bookDuplicate(frame);
+      return;
+    }
+    this.#receivedAtMs = Math.max(this.#receivedAtMs, frame.receivedAtMs);
+    this.#applyFrame(recorded, frame);
+  }
+
+  /** Sequences that the record does not hold any more. */
+  hole(from: number, to: number): void {
+    this.#holes.push([from, to]);
+    this.counts.holes += to - from + 1;
+    this.read = to;
+  }
+
+  /** Nothing to write and the offset would not move. */
+  isEmpty(offset: number): boolean {
+    return this.read === offset;
+  }
+
+  /** The commit of everything since the last one. Views of the aggregator: valid until the next `apply`. */
+  commit(epoch: number, from: number, incarnation: string): Commit {
+    const deltas = this.#aggregator.commit();
+    const newSeries: SeriesKey[] = [];
+    this.#awaitingIds = [];
+    this.#growIds(this.#aggregator.seriesCount);
+    const series = new Uint32Array(deltas.count);
+    const pending = new Map<number, number>();
+    for (let row = 0; row < deltas.count; row++) {
+      const local = deltas.series[row] as number;
+      const id = this.#ids[local] as number;
+      if (id !== 0) {
+        series[row] = id;
+        continue;
+      }
+      let index = pending.get(local);
+      if (index === undefined) {
+        index = newSeries.length;
+        pending.set(local, index);
+        this.#awaitingIds.push(local);
+        const tenant = this.#tenants[this.#aggregator.seriesTenant(local)];
+        assert(tenant !== undefined, "a series belongs to a tenant that was numbered");
+        newSeries.push({ tenant, name: this.#aggregator.seriesName(local) });
+      }
+      series[row] = newSeriesFlag + index;
+    }
+    const boots: BootApplied[] = [];
+    for (const [boot, { added, lastAppliedMs }] of this.#boots)
+      if (added.length > 0) boots.push({ boot, applied: added, lastAppliedMs });
+    return {
+      epoch,
+      from,
+      to: this.read,
+      incarnation,
+      frameTimeMs: this.#frameTimeMs,
+      receivedAtMs: this.#receivedAtMs,
+      newSeries,
+      deltas: { ...deltas, series },
+      boots,
+      keyed: [...this.#keyed.values()],
+      ledger: [...this.#ledger.values()],
+      dead: this.#dead,
+      holes: this.#holes,
+    };
+  }
+
+  /** The commit is in the store: only now ids may be kept, and the books start afresh. */
+  committed(ids: Uint32Array): void {
+    this.#awaitingIds.forEach((local, index) => {
+      this.#ids[local] = ids[index] as number;
+    });
+    this.#awaitingIds = [];
+    for (const boot of this.#boots.values()) boot.added = [];
+    this.#ledger.clear();
+    this.#keyed = new Map();
+    this.#dead = [];
+    this.#holes = [];
+    this.frames = 0;
+    this.bytes = 0;
+  }
+
+  /** D2. Notes the frame's identity; false when it was applied before. */
+  #isNew(frame: Frame, timeMs: number): boolean {
+    const { identity } = frame;
+    if (identity.kind === "keyed") {
+      const id = hex(identity.id);
+      if (this.#keyed.has(id)) return false;
+      // The broker's time, not ours: the same record always gives the same commit.
+      this.#keyed.set(id, { id: Uint8Array.from(identity.id), appliedAtMs: timeMs });
+      return true;
+    }
+    const name = hex(identity.boot);
+    let boot = this.#boots.get(name);
+    if (boot === undefined) this.#boots.set(name, (boot = { applied: [], added: [], lastAppliedMs: 0 }));
+    if (holds(boot.applied, identity.n)) return false;
+    addNumber(boot.applied, identity.n);
+    addNumber(boot.added, identity.n);
+    boot.lastAppliedMs = Math.max(boot.lastAppliedMs, timeMs);
+    return true;
+  }
+
+  #applyFrame(recorded: RecordedFrame, frame: Frame): void {
+    const minute = Math.floor(frame.receivedAtMs / 60_000) * 60;
+    let part = 0;
+    for (const section of frame.sections) {
+      const { tenant, door, lines } = section;
+      if (section.kind !== "plaintext") {
+        this.#bury(
+          recorded,
+          part++,
+          tenant,
+          door,
+          "malformed",
+          `kind ${section.kind}`,
+          frame.receivedAtMs,
+          lines,
+        );
+        this.#book(tenant, door, minute, "dead", "malformed", section.lineCount);
+        continue;
+      }
+      const stored = this.#aggregator.ingest(
+        this.#tenantNumber(tenant),
+        lines,
+        frame.receivedAtMs,
+        (code, line) => {
+          const reason = reasons[code] ?? "malformed";
+          if (code === reasonCode["series-limit"]) {
+            this.counts.refused++;
+            this.#book(tenant, door, minute, "refused", reason, 1);
+            return;
+          }
+          this.#book(tenant, door, minute, "dead", reason, 1);
+          this.#bury(
+            recorded,
+            part++,
+            tenant,
+            door,
+            reason,
+            "refused by the actor",
+            frame.receivedAtMs,
+            line,
+          );
+        },
+      );
+      this.counts.points += stored;
+      if (stored > 0) this.#book(tenant, door, minute, "stored", "", stored);
+    }
+    for (const refusal of frame.refusals)
+      this.#book(refusal.tenant, refusal.door, refusal.minute, "refused", refusal.reason, refusal.count);
+  }
+
+  /** The sender sent it twice, so it was received twice: the second time is in the books as refused. */
+  #bookDuplicate(frame: Frame): void {
+    const minute = Math.floor(frame.receivedAtMs / 60_000) * 60;
+    for (const section of frame.sections)
+      this.#book(section.tenant, section.door, minute, "refused", "duplicate", section.lineCount);
+  }
+
+  #book(
+    tenant: string,
+    door: Door,
+    minute: number,
+    fate: LedgerRow["fate"],
+    reason: string,
+    count: number,
+  ): void {
+    const key = `${tenant} ${door} ${minute} ${fate} ${reason}`;
+    const row = this.#ledger.get(key);
+    if (row === undefined) this.#ledger.set(key, { tenant, door, minute, fate, reason, count });
+    else row.count += count;
+  }
+
+  #bury(
+    recorded: RecordedFrame,
+    part: number,
+    tenant: string,
+    door: string,
+    reason: Reason,
+    detail: string,
+    receivedAtMs: number,
+    bytes: Uint8Array,
+  ): void {
+    this.counts.dead++;
+    const last = this.#dead.at(-1);
+    if (this.#dead.length >= deadLettersMax && last !== undefined) {
+      last.detail = `and more of this commit: ${this.#dead.length} letters are the bound; the record has the lines`;
+      return;
+    }
+    const { sequence } = recorded;
+    this.#dead.push({
+      sequence,
+      part,
+      tenant,
+      door,
+      reason,
+      detail,
+      receivedAtMs,
+      bytes: Uint8Array.from(bytes),
+    });
+  }
+
+  #tenantNumber(tenant: string): number {
+    let number = this.#tenantNumbers.get(tenant);
+    if (number === undefined) {
+      number = this.#tenants.push(tenant) - 1;
+      this.#tenantNumbers.set(tenant, number);
+    }
+    return number;
+  }
+
+  #growIds(least: number): void {
+    if (least <= this.#ids.length) return;
+    const grown = new Uint32Array(Math.max(least, this.#ids.length * 2));
+    grown.set(this.#ids);
+    this.#ids = grown;
+  }
+}

@@ -1,0 +1,399 @@
+// The actor of one shard: read after the offset, aggregate, commit, repeat.
+//
+// S1. Its state is exactly the deltas of (committed, read]; nothing else survives from one commit to the next but a
+//     cache of series.
+// S2. Every sequence is the last + 1. A jump is confirmed with the record, then committed as a hole and paged.
+// S3. Any answer to a commit but ok, and any error, throws everything in memory away: the next life starts from the
+//     store's offset.
+// S4. Waiting for the store or the bus is a state, not a death. A bug is thrown to whoever started the actor.
+// S5. What is in memory is bounded: frames queued, rows and bytes uncommitted.
+import type { Backoff } from "../src/base/backoff.ts";
+import type { Clock } from "../src/base/clock.ts";
+import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
+import type { Log } from "../src/base/log.ts";
+import type { Bus, Reader, RecordedFrame } from "../src/bus/bus.ts";
+import type { Aggregator } from "../src/kernel/kernel.ts";
+import type { ShardState, ShardStore } from "../src/store/store.ts";
+import { Batch } from "./batch.ts";
+import type { ShardProgress } from "./messages.ts";
+import { trimRecord, type TrimOptions } from "./trim.ts";
+
+export interface ShardActorOptions {
+  shard: number;
+  owner: { node: string; mapVersion: number };
+  bus: Bus;
+  openStore(): Promise<ShardStore>;
+  newAggregator(): Aggregator;
+  clock: Clock;
+  backoff: Backoff;
+  log: Log;
+  commitMs: number;
+  replayWindowMs: number;
+  /** Called at each change worth knowing, at most every reportMs. */
+  onProgress(progress: ShardProgress): void;
+  onReady(): void;
+}
+
+export type Ended =
+  | { kind: "stopped"; offset: number }
+  | { kind: "fenced"; epoch: number }
+  | { kind: "failed"; code: string; why: string };
+
+/** S5. Frames queued behind a commit; beyond it the reader is closed until they are worked off. */
+const queueBytesMax = 32 << 20;
+const uncommittedRowsMax = 1_000_000;
+const uncommittedBytesMax = 128 << 20;
+/** A commit should not take more than this share of the time: under load the interval grows. */
+const commitShare = 4;
+const commitMsMost = 5000;
+const reportMs = 250;
+const trimEveryMs = 10_000;
+const forgetEveryMs = 600_000;
+
+export class ShardActor {
+  readonly #options: ShardActorOptions;
+  readonly #stop = new AbortController();
+  readonly #wakers = new Set<() => void>();
+  #progress: ShardProgress;
+  #reportedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ShardActorOptions) {
+    this.#options = options;
+    this.#progress = {
+      doing: "starting",
+      epoch: 0,
+      offset: 0,
+      read: 0,
+      receivedAtMs: 0,
+      points: 0,
+      frames: 0,
+      commits: 0,
+      rows: 0,
+      series: 0,
+      duplicates: 0,
+      refused: 0,
+      dead: 0,
+      holes: 0,
+      trimmed: 0,
+      commitMs: 0,
+    };
+  }
+
+  /** Commits what was read and ends. */
+  stop(): void {
+    this.#stop.abort();
+    for (const wake of this.#wakers) wake();
+  }
+
+  async run(): Promise<Ended> {
+    const { backoff, clock, log, shard } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      backoff.started();
+      try {
+        return await this.#life();
+      } catch (error) {
+        if (!isOutage(error)) throw error;
+        if (!error.retryable) return { kind: "failed", code: error.code, why: error.message };
+        const waiting = error.code.startsWith("store") ? "waiting-store" : "waiting-bus";
+        const ms = backoff.nextMs();
+        log.warn({ shard, code: error.code, why: error.message, againInMs: Math.round(ms) }, "shard waits");
+        this.#report({ doing: waiting }, true);
+        await clock.sleep(ms, this.#stop.signal);
+      }
+    }
+    return { kind: "stopped", offset: this.#progress.offset };
+  }
+
+  async #life(): Promise<Ended> {
+    const { owner } = this.#options;
+    const store = await this.#options.openStore();
+    try {
+      const claim = await store.claim(owner);
+      if (claim.kind === "refused") {
+        this.#options.log.warn({ shard: this.#options.shard, ...claim }, "claim refused: another owner");
+        return { kind: "fenced", epoch: 0 };
+      }
+      const life = new Life(
+        this.#options,
+        store,
+        claim.state,
+        this.#stop.signal,
+        this.#wakers,
+        (change, force) => this.#report(change, force),
+      );
+      try {
+        return await life.live();
+      } finally {
+        await life.close();
+      }
+    } finally {
+      await store.close();
+    }
+  }
+
+  #report(change: Partial<ShardProgress>, force = false): void {
+    this.#progress = { ...this.#progress, ...change };
+    const now = this.#options.clock.monotonicMs();
+    if (!force && now - this.#reportedMs < reportMs) return;
+    this.#reportedMs = now;
+    this.#options.onProgress(this.#progress);
+  }
+}
+
+/** From one claim to the first thing that is not ok. */
+class Life {
+  readonly #options: ShardActorOptions;
+  readonly #store: ShardStore;
+  readonly #stopping: AbortSignal;
+  readonly #wakers: Set<() => void>;
+  readonly #report: (change: Partial<ShardProgress>, force?: boolean) => void;
+  readonly #batch: Batch;
+  readonly #epoch: number;
+  #offset: number;
+  #incarnation: string;
+  readonly #state: ShardState;
+  #reader: Reader | undefined;
+  /** Which reader may speak. */
+  #opening = 0;
+  #queue: RecordedFrame[] = [];
+  #queueBytes = 0;
+  #ended: Error | undefined;
+  #wake: () => void = () => {};
+  /** When the next commit is due, monotonic ms; undefined while there is nothing to commit. */
+  #dueMs: number | undefined;
+  #commitMs = 0;
+  #nextTrimMs: number;
+  #nextForgetMs: number;
+  #counts = { commits: 0, rows: 0, trimmed: 0 };
+
+  constructor(
+    options: ShardActorOptions,
+    store: ShardStore,
+    state: ShardState,
+    stopping: AbortSignal,
+    wakers: Set<() => void>,
+    report: (change: Partial<ShardProgress>, force?: boolean) => void,
+  ) {
+    this.#options = options;
+    this.#store = store;
+    this.#state = state;
+    this.#stopping = stopping;
+    this.#wakers = wakers;
+    this.#report = report;
+    this.#batch = new Batch(options.newAggregator(), state);
+    this.#epoch = state.epoch;
+    this.#offset = state.offset;
+    this.#incarnation = state.incarnation;
+    this.#nextTrimMs = options.clock.monotonicMs() + trimEveryMs;
+    this.#nextForgetMs = options.clock.monotonicMs() + forgetEveryMs;
+    wakers.add(this.#onWake);
+  }
+
+  readonly #onWake = (): void => this.#wake();
+
+  async live(): Promise<Ended> {
+    const { log, shard } = this.#options;
+    await this.#checkRecord();
+    await this.#openReader();
+    log.info({ shard, epoch: this.#epoch, offset: this.#offset }, "shard reads");
+    this.#report({ doing: "ingesting", epoch: this.#epoch, offset: this.#offset, read: this.#offset }, true);
+    this.#options.onReady();
+    for (;;) {
+      await this.#ingestQueued();
+      if (this.#ended !== undefined && this.#queue.length === 0) throw this.#ended;
+      if (this.#isDue()) {
+        const ended = await this.#commit();
+        if (ended !== undefined) return ended;
+      }
+      if (this.#stopping.aborted) {
+        if (!this.#batch.isEmpty(this.#offset)) {
+          const ended = await this.#commit();
+          if (ended !== undefined) return ended;
+        }
+        return { kind: "stopped", offset: this.#offset };
+      }
+      if (this.#reader === undefined && this.#queue.length === 0) await this.#openReader();
+      await this.#housekeeping();
+      await this.#untilSomething();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#wakers.delete(this.#onWake);
+    const reader = this.#reader;
+    this.#reader = undefined;
+    await reader?.close();
+  }
+
+  /** The record must be the one that the offset counts, and must still hold what comes next. */
+  async #checkRecord(): Promise<void> {
+    const { bus, shard } = this.#options;
+    const stream = await bus.streamState(shard);
+    if (this.#offset > 0) {
+      if (this.#incarnation !== stream.incarnation)
+        throw rewound(
+          shard,
+          `the stream was made anew (it was ${this.#incarnation}, it is ${stream.incarnation})`,
+        );
+      if (stream.lastSequence < this.#offset)
+        throw rewound(shard, `it ends at ${stream.lastSequence}, before the offset ${this.#offset}`);
+      const frame = await bus.frameAt(shard, this.#offset);
+      if (frame !== undefined && frame.timeMs !== this.#state.frameTimeMs)
+        throw rewound(shard, `frame ${this.#offset} is of another time than the one that was committed`);
+    }
+    this.#incarnation = stream.incarnation;
+    if (stream.firstSequence > this.#offset + 1) this.#hole(this.#offset + 1, stream.firstSequence - 1);
+  }
+
+  async #openReader(): Promise<void> {
+    const { bus, shard } = this.#options;
+    const opening = ++this.#opening;
+    this.#reader = await bus.read(shard, this.#batch.read + 1, {
+      onFrame: (frame) => {
+        // A closed reader may still hand over what was on its way: the next one brings it again.
+        if (opening !== this.#opening) return;
+        this.#queue.push(frame);
+        this.#queueBytes += frame.data.length;
+        if (this.#queueBytes > queueBytesMax) this.#closeReader();
+        this.#wake();
+      },
+      onEnd: (error) => {
+        if (opening !== this.#opening) return;
+        this.#ended ??= error instanceof Outage ? error : new Outage("bus-unavailable", messageOf(error));
+        this.#wake();
+      },
+    });
+  }
+
+  #closeReader(): void {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    this.#opening++;
+    reader?.close().catch(() => {});
+  }
+
+  async #ingestQueued(): Promise<void> {
+    const { clock } = this.#options;
+    let taken = 0;
+    for (const recorded of this.#queue) {
+      if (recorded.sequence > this.#batch.read) {
+        if (recorded.sequence !== this.#batch.read + 1) await this.#confirmHole(recorded.sequence);
+        const decoded = this.#batch.decode(recorded);
+        const keyed = this.#batch.keyedIdOf(decoded);
+        const stored =
+          keyed !== undefined && (await this.#store.keyedApplied([keyed], clock.nowMs()))[0] === true;
+        this.#batch.apply(recorded, decoded, stored);
+        this.#dueMs ??= clock.monotonicMs() + this.#intervalMs();
+      }
+      taken++;
+      this.#queueBytes -= recorded.data.length;
+      if (this.#isDue()) break;
+    }
+    if (taken > 0) {
+      this.#queue = this.#queue.slice(taken);
+      this.#report({ read: this.#batch.read, ...this.#batch.counts, series: this.#batch.seriesCount });
+    }
+  }
+
+  /** S2: the reader jumped over frames. If the record still has one of them, reading starts over. */
+  async #confirmHole(sequence: number): Promise<void> {
+    const { bus, shard } = this.#options;
+    const first = this.#batch.read + 1;
+    for (let missing = first; missing < sequence; missing++)
+      if ((await bus.frameAt(shard, missing)) !== undefined)
+        throw new Outage("bus-unavailable", `the reader passed over frame ${missing}, which the record has`);
+    this.#hole(first, sequence - 1);
+  }
+
+  #hole(from: number, to: number): void {
+    const { log, shard } = this.#options;
+    log.error({ shard, from, to, page: true }, "the record has a hole: these frames are gone");
+    this.#batch.hole(from, to);
+    this.#dueMs ??= this.#options.clock.monotonicMs();
+  }
+
+  #isDue(): boolean {
+    if (this.#dueMs === undefined) return false;
+    return (
+      this.#options.clock.monotonicMs() >= this.#dueMs ||
+      this.#batch.openRows >= uncommittedRowsMax ||
+      this.#batch.bytes >= uncommittedBytesMax
+    );
+  }
+
+  /** Longer when commits are slow: then a row holds more points. */
+  #intervalMs(): number {
+    return Math.min(commitMsMost, Math.max(this.#options.commitMs, this.#commitMs * commitShare));
+  }
+
+  async #commit(): Promise<Ended | undefined> {
+    const { clock, log, shard } = this.#options;
+    const started = clock.monotonicMs();
+    const commit = this.#batch.commit(this.#epoch, this.#offset, this.#incarnation);
+    const result = await this.#store.commit(commit);
+    if (result.kind === "fenced") {
+      log.warn({ shard, epoch: this.#epoch, newer: result.epoch }, "fenced: another owner has the shard");
+      return { kind: "fenced", epoch: result.epoch };
+    }
+    if (result.kind === "at")
+      throw new Outage(
+        "store-unavailable",
+        `the store's offset is ${result.offset}, expected ${this.#offset}`,
+      );
+    this.#batch.committed(result.ids);
+    this.#offset = commit.to;
+    this.#dueMs = undefined;
+    this.#commitMs = clock.monotonicMs() - started;
+    this.#counts.commits++;
+    this.#counts.rows += commit.deltas.count;
+    this.#report(
+      {
+        doing: "ingesting",
+        offset: this.#offset,
+        receivedAtMs: commit.receivedAtMs,
+        commitMs: this.#commitMs,
+        ...this.#batch.counts,
+        ...this.#counts,
+      },
+      true,
+    );
+    return undefined;
+  }
+
+  async #housekeeping(): Promise<void> {
+    const { bus, clock, log, shard, replayWindowMs } = this.#options;
+    const now = clock.monotonicMs();
+    if (now >= this.#nextTrimMs) {
+      this.#nextTrimMs = now + trimEveryMs;
+      const options: TrimOptions = { shard, committed: this.#offset, keep: this.#state.gaps, replayWindowMs };
+      this.#counts.trimmed += await trimRecord(bus, clock, log, options);
+    }
+    if (now >= this.#nextForgetMs) {
+      this.#nextForgetMs = now + forgetEveryMs;
+      await this.#store.forget(this.#epoch, clock.nowMs());
+    }
+  }
+
+  /** A frame, the end of the reader, a stop, or the time of the next commit or housekeeping. */
+  #untilSomething(): Promise<void> {
+    if (this.#queue.length > 0 || this.#ended !== undefined || this.#stopping.aborted)
+      return Promise.resolve();
+    const { clock } = this.#options;
+    const until = Math.min(this.#dueMs ?? Number.POSITIVE_INFINITY, this.#nextTrimMs, this.#nextForgetMs);
+    return new Promise((resolve) => {
+      const cancel = clock.after(Math.max(0, until - clock.monotonicMs()), () => this.#wake());
+      this.#wake = () => {
+        this.#wake = () => {};
+        cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+function rewound(shard: number, why: string): Error {
+  return new Outage(
+    "record-rewound",
+    `the record of shard ${shard} is not the one the store has read: ${why}`,
+  );
+}

@@ -1,0 +1,67 @@
+// Entry of an actor's thread: its own NATS connection, its own store, one shard.
+import { parentPort, workerData } from "node:worker_threads";
+import { assert } from "../src/base/assert.ts";
+import { Backoff } from "../src/base/backoff.ts";
+import { systemClock } from "../src/base/clock.ts";
+import { messageOf } from "../src/base/errors.ts";
+import { makeLog } from "../src/base/log.ts";
+import { systemRandom } from "../src/base/random.ts";
+import { connectNats } from "../src/bus/nats.ts";
+import { natsUrlOf, storeFolder } from "../src/config/places.ts";
+import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
+import { finestStep } from "../src/metric/bucket.ts";
+import { createLmdbEngine } from "../src/store/lmdb.ts";
+import type { FromShard, ShardTask, ToShard } from "./messages.ts";
+import { ShardActor } from "./shard-actor.ts";
+
+const port = parentPort;
+assert(port !== null, "the actor is started as a thread");
+const { shard, mapVersion, storeBytes, settings } = workerData as ShardTask;
+const tell = (message: FromShard): void => port.postMessage(message);
+const log = makeLog("node", settings.logLevel);
+const clock = systemClock;
+const random = systemRandom;
+
+// Until the actor is there, nothing is held that a stop could lose.
+let stop = (): void => process.exit(0);
+port.on("message", (message: ToShard) => {
+  if (message.kind === "stop") stop();
+});
+
+const bus = await connectNats({
+  url: natsUrlOf(settings),
+  name: `millrace-shard-${shard}`,
+  clock,
+  random,
+  log,
+});
+const engine = createLmdbEngine({ folder: storeFolder(settings), mapBytes: storeBytes, clock });
+const actor = new ShardActor({
+  shard,
+  owner: { node: settings.node, mapVersion },
+  bus,
+  openStore: () => engine.openShard(shard),
+  newAggregator: () =>
+    createPlainAggregator({
+      stepSeconds: finestStep(settings.retention),
+      ladder: settings.retention,
+      seed: random.bytes(8),
+    }),
+  clock,
+  backoff: new Backoff({ firstMs: 100, mostMs: 5000, healthyMs: 30_000 }, clock, random),
+  log,
+  commitMs: settings.commitMs,
+  replayWindowMs: settings.replayWindow,
+  onProgress: (progress) => tell({ kind: "progress", ...progress }),
+  onReady: () => tell({ kind: "ready" }),
+});
+
+stop = () => actor.stop();
+
+// A thread that dies here is started again by its supervisor; the error goes there as it is.
+const ended = await actor.run();
+tell(ended);
+await bus
+  .close()
+  .catch((error: unknown) => log.warn({ shard, why: messageOf(error) }, "closing the bus failed"));
+port.close();

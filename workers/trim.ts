@@ -1,0 +1,67 @@
+// The trimmer: removes from a shard's stream what nobody needs any more.
+//
+// M1. Never a frame that is not committed, and never one at or behind the first gap.
+// M2. Frames older than the replay window go; when the stream nears its cap the oldest go earlier, with a warning:
+//     the window has shrunk.
+import type { Clock } from "../src/base/clock.ts";
+import type { Log } from "../src/base/log.ts";
+import type { Bus } from "../src/bus/bus.ts";
+import type { Interval } from "../src/store/store.ts";
+
+export interface TrimOptions {
+  shard: number;
+  /** The store's offset. */
+  committed: number;
+  /** Ranges that must stay. */
+  keep: readonly Interval[];
+  replayWindowMs: number;
+}
+
+const fullShare = 0.9;
+/** How far a stream near its cap is emptied. */
+const emptyToShare = 0.8;
+
+/** Answers how many frames went. */
+export async function trimRecord(bus: Bus, clock: Clock, log: Log, options: TrimOptions): Promise<number> {
+  const { shard } = options;
+  const stream = await bus.streamState(shard);
+  const first = stream.firstSequence;
+  const allowed = Math.min(options.committed, ...options.keep.map(([from]) => from - 1), stream.lastSequence);
+  if (stream.messages === 0 || allowed < first) return 0;
+
+  const oldest = clock.nowMs() - options.replayWindowMs;
+  let upTo = await lastBefore(bus, shard, first, allowed, oldest);
+  if (stream.bytesMax > 0 && stream.bytes > stream.bytesMax * fullShare) {
+    const excess = 1 - (stream.bytesMax * emptyToShare) / stream.bytes;
+    const early = Math.min(allowed, first + Math.ceil((stream.lastSequence - first + 1) * excess) - 1);
+    if (early > upTo) {
+      upTo = early;
+      log.warn(
+        { shard, upTo: early, bytes: stream.bytes, bytesMax: stream.bytesMax },
+        "the replay window shrinks",
+      );
+    }
+  }
+  if (upTo < first) return 0;
+  await bus.trim(shard, upTo);
+  return upTo - first + 1;
+}
+
+/** The last sequence in [first, last] recorded before `timeMs`, by bisection; first - 1 when there is none. */
+async function lastBefore(
+  bus: Bus,
+  shard: number,
+  first: number,
+  last: number,
+  timeMs: number,
+): Promise<number> {
+  let low = first - 1;
+  let high = last;
+  while (low < high) {
+    const middle = low + Math.ceil((high - low) / 2);
+    const frame = await bus.frameAt(shard, middle);
+    if (frame === undefined || frame.timeMs < timeMs) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
