@@ -1,0 +1,114 @@
+// A node: one process on one machine. It says that it is there, and runs what the map gives it.
+import type { Clock } from "../src/base/clock.ts";
+import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
+import { hex } from "../src/metric/frame.ts";
+import type { Log } from "../src/base/log.ts";
+import type { Random } from "../src/base/random.ts";
+import type { Bus, Kv, KvWatch } from "../src/bus/bus.ts";
+import { snapshotOf } from "../src/bus/snapshot.ts";
+import { clusterBucket, nodesBucket } from "../src/bus/subjects.ts";
+import { beatTtlMs } from "./coordinator.ts";
+import { decodeBeat, decodeMap, encodeJson, mapKey, nodeKey, shardsOf } from "./shard-map.ts";
+import type { ShardStatus, Supervisor } from "./supervisor.ts";
+
+export interface NodeOptions {
+  node: string;
+  bus: Bus;
+  supervisor: Supervisor;
+  clock: Clock;
+  random: Random;
+  log: Log;
+}
+
+const beatMs = 1000;
+
+export class ClusterNode {
+  readonly #options: NodeOptions;
+  readonly #stop = new AbortController();
+  readonly #instance: string;
+  #beating: Promise<void> = Promise.resolve();
+  #watch: KvWatch | undefined;
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+    this.#instance = hex(options.random.bytes(8));
+  }
+
+  /** Waits for NATS and the coordinator's buckets as long as it takes; then runs until `stop`. */
+  async start(): Promise<void> {
+    const { bus, log, node, supervisor } = this.#options;
+    const nodes = await this.#untilThere(() => bus.kv(nodesBucket, { ttlMs: beatTtlMs }));
+    const cluster = await this.#untilThere(() => bus.kv(clusterBucket));
+    await this.#refuseOthers(nodes);
+    const onMap = (value: Uint8Array | undefined) => {
+      const map = decodeMap(value);
+      if (map === undefined) return;
+      log.info({ version: map.version, shards: shardsOf(map, node).length }, "map read");
+      supervisor.assign(map.version, shardsOf(map, node));
+    };
+    this.#watch = cluster.watch({
+      onSnapshot: (entries) => onMap(entries.find((entry) => entry.key === mapKey)?.value),
+      onChange: (entry) => {
+        if (entry.key === mapKey) onMap(entry.value);
+      },
+      onLost: () => {},
+    });
+    this.#beating = this.#beat(nodes);
+  }
+
+  async stop(withinMs: number): Promise<void> {
+    this.#stop.abort();
+    this.#watch?.stop();
+    await this.#options.supervisor.stop(withinMs);
+    await this.#beating;
+  }
+
+  /** P7: a shard is healthy when it runs and its offset moves; waiting is said, not hidden. */
+  health(): { ok: boolean; shards: ShardStatus[] } {
+    const shards = this.#options.supervisor.status();
+    const running = (status: ShardStatus) =>
+      status.state === "running" && status.progress?.doing === "ingesting";
+    return { ok: shards.length > 0 && shards.every(running), shards };
+  }
+
+  /** LMDB files are one machine's: a second node under another name would be given nothing it can open. */
+  async #refuseOthers(nodes: Kv): Promise<void> {
+    const { node } = this.#options;
+    const alive = (await snapshotOf(nodes)).map((entry) => decodeBeat(entry.value)?.node);
+    const others = alive.filter((name) => name !== undefined && name !== node);
+    if (others.length > 0) {
+      throw new Outage(
+        "settings-invalid",
+        `MILLRACE_NODE is "${node}", but node "${others[0]}" runs: the embedded store (LMDB) serves one node only.`,
+      );
+    }
+  }
+
+  async #beat(nodes: Kv): Promise<void> {
+    const { clock, log, node } = this.#options;
+    const beat = encodeJson({ node, instance: this.#instance, startedMs: clock.nowMs() });
+    while (!this.#stop.signal.aborted) {
+      try {
+        await nodes.put(nodeKey(node), beat);
+      } catch (error) {
+        if (!isOutage(error)) throw error;
+        log.debug({ why: messageOf(error) }, "heartbeat not sent");
+      }
+      await clock.sleep(beatMs, this.#stop.signal);
+    }
+    await nodes.delete(nodeKey(node)).catch(() => {});
+  }
+
+  async #untilThere<T>(action: () => Promise<T>): Promise<T> {
+    const { clock, log } = this.#options;
+    for (;;) {
+      try {
+        return await action();
+      } catch (error) {
+        if (!isOutage(error) || !error.retryable) throw error;
+        log.warn({ code: error.code, why: messageOf(error) }, "node waits");
+        await clock.sleep(beatMs / 2);
+      }
+    }
+  }
+}
