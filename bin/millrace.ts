@@ -1,0 +1,105 @@
+#!/usr/bin/env node
+// The command line: a subcommand per process and per action. Every setting of the table is a flag of every command.
+import { Command, Option } from "commander";
+import { readFileSync } from "node:fs";
+import { messageOf } from "../src/base/errors.ts";
+import { settingRows, type SettingName } from "../src/config/settings.ts";
+import { startNats } from "./nats-server.ts";
+import { exitFinal, runProcess, type ProcessContext, type Running } from "./process.ts";
+import { startApi, startCoordinator, startGateway, startNode } from "./processes.ts";
+import { projectFolder } from "./project.ts";
+import { settingsMarkdown, settingsText } from "./settings.ts";
+import * as tenant from "./tenant.ts";
+import { up } from "./up.ts";
+
+type Flags = Partial<Record<SettingName, string>>;
+
+const { version } = JSON.parse(readFileSync(new URL("package.json", projectFolder()), "utf8")) as {
+  version: string;
+};
+const program = new Command("millrace")
+  .description(
+    "Graphite-compatible metrics for many tenants: recorded before it says yes, stored exactly once",
+  )
+  .version(version)
+  .showHelpAfterError();
+
+function command(parent: Command, usage: string, description: string): Command {
+  const made = parent.command(usage).description(description);
+  for (const row of settingRows())
+    made.addOption(new Option(`${row.flag} <value>`, row.help).hideHelp(parent !== program));
+  return made;
+}
+
+function flagsOf(options: Record<string, unknown>): Flags {
+  return Object.fromEntries(
+    settingRows().flatMap(({ name }) => (typeof options[name] === "string" ? [[name, options[name]]] : [])),
+  );
+}
+
+command(program, "up", "run everything that the Procfile lists on this machine").action(
+  async (options: Record<string, unknown>) => {
+    try {
+      await up(flagsOf(options));
+    } catch (error) {
+      process.stderr.write(`millrace: ${messageOf(error)}\n`);
+      process.exit(exitFinal);
+    }
+  },
+);
+
+const processes: [string, string, (context: ProcessContext) => Promise<Running>][] = [
+  ["nats", "run the system's own nats-server", startNats],
+  ["coordinator", "make streams and buckets, and decide who runs what", startCoordinator],
+  ["node", "run shard actors", startNode],
+  ["gateway", "open the doors", startGateway],
+  ["api", "answer Graphite queries", startApi],
+];
+for (const [name, description, start] of processes)
+  command(program, name, description).action((options: Record<string, unknown>) =>
+    runProcess(name, flagsOf(options), start),
+  );
+
+program
+  .command("settings")
+  .description("print the table of settings")
+  .option("--markdown", "as docs/reference/settings.md")
+  .action((options: { markdown?: true }) => {
+    process.stdout.write(options.markdown === true ? settingsMarkdown() : settingsText());
+  });
+
+const tenants = program.command("tenant").description("who may send and read");
+const json = (made: Command): Command => made.option("--json", "one JSON object or array on stdout");
+const output = (options: Record<string, unknown>): tenant.Output => ({ json: options["json"] === true });
+
+json(command(tenants, "add <name>", "add a tenant; prints its keys, once")).action(
+  (name: string, options: Record<string, unknown>) =>
+    tenant.tenantAdd(name, output(options), flagsOf(options)),
+);
+json(command(tenants, "list", "list the tenants")).action((options: Record<string, unknown>) =>
+  tenant.tenantList(output(options), flagsOf(options)),
+);
+json(command(tenants, "show <name>", "show a tenant, its keys by the beginning of their hash")).action(
+  (name: string, options: Record<string, unknown>) =>
+    tenant.tenantShow(name, output(options), flagsOf(options)),
+);
+json(command(tenants, "adopt", "believe the directory as it is now, although most tenants are gone")).action(
+  (options: Record<string, unknown>) => tenant.tenantAdopt(output(options), flagsOf(options)),
+);
+const keys = tenants.command("key").description("a tenant's keys");
+json(command(keys, "add <name>", "add a key; prints it, once"))
+  .addOption(new Option("--kind <kind>", "what the key may do").choices(["write", "read"]).default("write"))
+  .action((name: string, options: Record<string, unknown>) =>
+    tenant.tenantKeyAdd(
+      name,
+      options["kind"] === "read" ? "read" : "write",
+      output(options),
+      flagsOf(options),
+    ),
+  );
+json(command(keys, "remove <name> <hash>", "remove the key whose hash begins so")).action(
+  (name: string, hash: string, options: Record<string, unknown>) =>
+    tenant.tenantKeyRemove(name, hash, output(options), flagsOf(options)),
+);
+
+await program.parseAsync();

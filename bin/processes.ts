@@ -1,0 +1,202 @@
+// The processes of the Procfile, each put together from its parts. Nothing here decides anything.
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { isOutage } from "../src/base/errors.ts";
+import { systemRandom } from "../src/base/random.ts";
+import { connectNats } from "../src/bus/nats.ts";
+import type { Bus } from "../src/bus/bus.ts";
+import { faultSubject, metricsSubject, tenantsBucket } from "../src/bus/subjects.ts";
+import { createQueryPool } from "../src/api/pool.ts";
+import { createApi } from "../src/api/server.ts";
+import { Watermarks } from "../src/api/watermark.ts";
+import { diskBudget, splitBudget, type Budget } from "../src/config/limits.ts";
+import { directoryFile, natsUrlOf, storeFolder } from "../src/config/places.ts";
+import { formatAddress, type Settings } from "../src/config/settings.ts";
+import { openGateway } from "../src/gateway/gateway.ts";
+import { Directory } from "../src/tenant/directory.ts";
+import { allHomes } from "../src/tenant/routing.ts";
+import { Coordinator } from "../cluster/coordinator.ts";
+import { ClusterNode } from "../cluster/node.ts";
+import { Supervisor } from "../cluster/supervisor.ts";
+import { clock, type ProcessContext, type Running } from "./process.ts";
+import { openStatus, serveCounters } from "./status-http.ts";
+
+const random = systemRandom;
+/** How long a gateway may take to hand over what it holds; the rest of the five seconds is the others'. */
+const gatewayCloseMs = 2500;
+const nodeStopMs = 2000;
+const askMs = 300;
+const tryAgainMs = 500;
+const queryThreads = 2;
+const queryQueueMax = 256;
+
+async function connect(context: ProcessContext, name: string): Promise<Bus> {
+  const { settings, log } = context;
+  const url = natsUrlOf(settings);
+  return connectNats({
+    url,
+    name: `millrace-${name}`,
+    clock,
+    random,
+    log,
+    onWaiting: () => log.warn({ url: withoutSecrets(url) }, "waiting for NATS"),
+  });
+}
+
+export function withoutSecrets(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, "//");
+}
+
+export async function budgetOf(settings: Settings): Promise<Budget> {
+  await mkdir(settings.home, { recursive: true });
+  return splitBudget(await diskBudget(settings.diskBudget, settings.home), settings.shards);
+}
+
+async function openDirectory(context: ProcessContext, bus: Bus, name: string): Promise<Directory> {
+  const file = directoryFile(context.settings, name);
+  await mkdir(dirname(file), { recursive: true });
+  const directory = await Directory.open({ file, clock, log: context.log, counters: context.counters });
+  directory.follow(await untilDone(context, () => bus.kv(tenantsBucket)));
+  return directory;
+}
+
+/** What NATS can't do yet it can do soon: JetStream takes a moment after its server is up. */
+async function untilDone<T>(context: ProcessContext, action: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await action();
+    } catch (error) {
+      if (!isOutage(error) || !error.retryable) throw error;
+      context.log.warn({ code: error.code, why: error.message }, "waits");
+      await clock.sleep(tryAgainMs, context.stopping);
+    }
+  }
+}
+
+export async function startCoordinator(context: ProcessContext): Promise<Running> {
+  const { settings, log, counters } = context;
+  const budget = await budgetOf(settings);
+  const bus = await connect(context, "coordinator");
+  const coordinator = new Coordinator({
+    bus,
+    clock,
+    log,
+    shards: settings.shards,
+    streamBytes: budget.streamBytesPerShard,
+    duplicateWindowMs: settings.duplicateWindow,
+  });
+  const status = await openStatus({
+    listen: settings.coordinatorListen,
+    setting: "MILLRACE_COORDINATOR_LISTEN",
+    health: () => coordinator.health(),
+    counters,
+  });
+  await coordinator.start();
+  await serveCounters(bus, counters);
+  return {
+    addresses: { status: formatAddress(status.address) },
+    async stop() {
+      await coordinator.stop();
+      await status.close();
+      await bus.close();
+    },
+  };
+}
+
+export async function startNode(context: ProcessContext): Promise<Running> {
+  const { settings, log, counters } = context;
+  const budget = await budgetOf(settings);
+  const bus = await connect(context, "node");
+  const supervisor = new Supervisor({
+    settings,
+    storeBytes: budget.storeBytesPerShard,
+    clock,
+    random,
+    counters,
+    log,
+  });
+  const node = new ClusterNode({ node: settings.node, bus, supervisor, clock, random, log });
+  const status = await openStatus({
+    listen: settings.nodeListen,
+    setting: "MILLRACE_NODE_LISTEN",
+    health: () => ({ ...node.health() }),
+    counters,
+  });
+  await node.start();
+  await serveCounters(bus, counters);
+  if (process.env["MILLRACE_FAULTS"] !== undefined) await serveFaults(bus, supervisor);
+  return {
+    addresses: { status: formatAddress(status.address) },
+    async stop() {
+      await node.stop(nodeStopMs);
+      await status.close();
+      await bus.close();
+    },
+  };
+}
+
+/** The fault door of tests, shut unless MILLRACE_FAULTS is set: ends one actor's thread as a crash would. */
+async function serveFaults(bus: Bus, supervisor: Supervisor): Promise<void> {
+  await bus.serve(faultSubject, async (payload) => {
+    await supervisor.kill(Number(Buffer.from(payload).toString()));
+    return new Uint8Array();
+  });
+}
+
+export async function startGateway(context: ProcessContext): Promise<Running> {
+  const { settings, log, counters } = context;
+  await mkdir(settings.home, { recursive: true });
+  const bus = await connect(context, "gateway");
+  const directory = await openDirectory(context, bus, "gateway");
+  const gateway = await openGateway({ settings, bus, directory, clock, random, counters, log });
+  await serveCounters(bus, counters);
+  return {
+    addresses: { tcp: formatAddress(gateway.tcp), http: formatAddress(gateway.http) },
+    async stop() {
+      const frames = await gateway.close(gatewayCloseMs);
+      if (frames > 0) log.error({ frames, page: true }, "stopped with frames that the record does not have");
+      await directory.close();
+      await bus.close();
+    },
+  };
+}
+
+export async function startApi(context: ProcessContext): Promise<Running> {
+  const { settings, log, counters } = context;
+  const budget = await budgetOf(settings);
+  const bus = await connect(context, "api");
+  const directory = await openDirectory(context, bus, "api");
+  const watermarks = new Watermarks(bus, settings.shards, clock);
+  const api = await createApi({
+    ladder: settings.retention,
+    lookup: (key) => directory.lookupKey(key),
+    homes: (tenant) => allHomes(tenant, settings.shards),
+    watermark: (home) => watermarks.of(home),
+    queries: createQueryPool({
+      store: { folder: storeFolder(settings), mapBytes: budget.storeBytesPerShard },
+      threads: queryThreads,
+      queueMax: queryQueueMax,
+      heapMb: settings.heapMb,
+      onThreadError: (error) => log.error({ err: error }, "a query thread died"),
+    }),
+    health: () => ({ healthy: true, detail: { record: bus.connected, directory: directory.live } }),
+    otherTexts: async () =>
+      (await bus.ask(metricsSubject, new Uint8Array(), askMs)).map((text) =>
+        Buffer.from(text).toString("utf8"),
+      ),
+    clock,
+    counters,
+    log,
+  });
+  const port = await api.listen(settings.apiListen);
+  watermarks.start();
+  return {
+    addresses: { api: formatAddress({ ...settings.apiListen, port }) },
+    async stop() {
+      await watermarks.stop();
+      await api.close();
+      await directory.close();
+      await bus.close();
+    },
+  };
+}
