@@ -1,0 +1,108 @@
+// Who owns a shard, and what the record is: a zombie is fenced, a record that was wiped or set back is noticed.
+import { strict as assert } from "node:assert";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "nats";
+import { streamName } from "../../src/bus/subjects.ts";
+import { homeOf } from "../../src/tenant/routing.ts";
+import { eventually, freePorts, System, type Keys, type LogLine } from "../harness/system.ts";
+
+const program = fileURLToPath(new URL("../../bin/millrace.js", import.meta.url));
+
+/** Sends one point of value 1 and wants it recorded. */
+async function send(system: System, tenant: Keys, name: string): Promise<void> {
+  const response = await system.sink(tenant.writeKey, `${name} 1 ${Math.floor(Date.now() / 1000)}\n`);
+  assert.equal(response.status, 202, await response.text());
+}
+
+async function total(system: System, tenant: Keys, name: string): Promise<number> {
+  return (await system.sums(tenant.readKey, `${name}:sum`)).get(`${name}:sum`) ?? 0;
+}
+
+test("a zombie node, stopped and continued, is fenced; every point counts once", async (t) => {
+  const system = await System.start({ shards: 2, env: { MILLRACE_COMMIT_MS: "50" } });
+  t.after(() => system.close());
+  const tenant = system.demo;
+  const zombie = system.pid("node");
+  let sent = 0;
+  for (; sent < 20; sent++) await send(system, tenant, "zombie.count");
+
+  process.kill(zombie, "SIGSTOP");
+  t.after(() => {
+    try {
+      process.kill(zombie, "SIGCONT");
+    } catch {}
+  });
+  const [port] = await freePorts(1);
+  const successor = spawn(process.execPath, ["--enable-source-maps", program, "node"], {
+    env: { ...system.env, MILLRACE_NODE_LISTEN: `127.0.0.1:${port}` },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(async () => {
+    if (successor.exitCode !== null) return;
+    successor.kill("SIGTERM");
+    await once(successor, "exit");
+  });
+  const reads = new Promise<void>((resolve) => {
+    const shards = new Set<unknown>();
+    createInterface({ input: successor.stdout }).on("line", (line) => {
+      const { msg, shard } = JSON.parse(line) as LogLine;
+      if (msg === "shard reads" && shards.add(shard).size === 2) resolve();
+    });
+  });
+  await reads;
+  for (; sent < 40; sent++) await send(system, tenant, "zombie.count");
+
+  const fenced = system.nextLog(
+    (line) => line.msg === "shard is fenced: waiting for a newer map",
+    "a fenced zombie",
+  );
+  process.kill(zombie, "SIGCONT");
+  for (; sent < 60; sent++) await send(system, tenant, "zombie.count");
+  await fenced;
+  await eventually("all points", async () => (await total(system, tenant, "zombie.count")) >= sent);
+  assert.equal(await total(system, tenant, "zombie.count"), sent);
+});
+
+test("a stream that was wiped under the offset fails its shard alone, with record-rewound", async (t) => {
+  const system = await System.start({ shards: 4 });
+  t.after(() => system.close());
+  const tenants = await Promise.all(
+    ["a", "b", "c", "d", "e", "f", "g", "h"].map((name) => system.addTenant(name)),
+  );
+  const home = (tenant: Keys) =>
+    homeOf({ id: tenant.id, name: "", state: "active", createdMs: 0, keys: [], homes: [] }, 4);
+  const victim = tenants[0] as Keys;
+  const sibling = tenants.find((tenant) => home(tenant) !== home(victim));
+  assert(sibling !== undefined, "eight tenants do not all share one of four shards");
+  for (const tenant of [victim, sibling]) {
+    await send(system, tenant, "before.wipe");
+    await eventually("the first point", async () => (await total(system, tenant, "before.wipe")) === 1);
+  }
+
+  const failed = system.nextLog((line) => line.msg === "shard has failed", "the failed shard");
+  const nats = await connect({ servers: `127.0.0.1:${system.natsPort}` });
+  t.after(() => nats.close());
+  const manager = await jetstreamManager(nats);
+  await manager.streams.delete(streamName(home(victim)));
+  const line = await failed;
+  assert.equal(line["shard"], home(victim));
+  assert.equal(line["code"], "record-rewound");
+
+  const health = await system.nodeHealth();
+  assert.deepEqual(
+    health.shards.map((shard) => shard.state),
+    [0, 1, 2, 3].map((shard) => (shard === home(victim) ? "failed" : "running")),
+  );
+  await send(system, sibling, "before.wipe");
+  await eventually(
+    "the sibling's second point",
+    async () => (await total(system, sibling, "before.wipe")) === 2,
+  );
+  // What was committed before is still there to read.
+  assert.equal(await total(system, victim, "before.wipe"), 1);
+});
