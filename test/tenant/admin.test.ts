@@ -5,13 +5,12 @@ import { systemClock } from "../../src/base/clock.ts";
 import { Outage } from "../../src/base/errors.ts";
 import { type Random, seededRandom, systemRandom } from "../../src/base/random.ts";
 import { createMemoryBus } from "../../src/bus/memory.ts";
-import { connectNats } from "../../src/bus/nats.ts";
 import { tenantsBucket } from "../../src/bus/subjects.ts";
 import { addKey, addTenant, adopt, findTenant, listTenants, removeKey } from "../../src/tenant/admin.ts";
 import { hashKey } from "../../src/tenant/keys.ts";
 import { encodeJson, type TenantBucket } from "../../src/tenant/record.ts";
 import { ManualClock } from "../bus/manual-clock.ts";
-import { startNatsServer } from "../harness/nats-server.ts";
+import { busFor, limit, serverFor } from "../bus/real.ts";
 
 const clock = new ManualClock();
 const parts = { clock, random: seededRandom(11) };
@@ -228,9 +227,9 @@ test("each adopt marker is newer than the one before, also when the clock was se
   assert.deepEqual([first, second, third], [1_000, 1_001, 9_000]);
 });
 
-test("on the real server: adds at the same time, keys, adopt", async () => {
-  const server = await startNatsServer();
-  const bus = await connectNats({ url: server.url, name: "test", clock: systemClock, random: systemRandom });
+test("on the real server: adds at the same time, keys, adopt", limit, async (t) => {
+  const server = await serverFor(t);
+  const bus = await busFor(t, server);
   const bucket: TenantBucket = await bus.kv(tenantsBucket);
   const real = { clock: systemClock, random: systemRandom };
   const all = await Promise.all(
@@ -243,6 +242,4 @@ test("on the real server: adds at the same time, keys, adopt", async () => {
   assert.ok(keys.every((each) => each.kind === "added"));
   assert.equal((await findTenant(bucket, "a.b"))?.keys.length, 5);
   assert.ok((await adopt(bucket, systemClock)) > 0);
-  await bus.close();
-  await server.close();
 });
