@@ -3,7 +3,7 @@
 //
 //   publish(frame) ──► millrace.in.3, reply inbox.<slot> ──► stream ──► inbox.<slot> ──► the promise of that slot
 //
-// A1. Each publish settles once: by its ack, an error answer, the sweep after 5 s, or the end of the session.
+// A1. Each publish settles once: by its ack, an error answer, the sweep after 5 s, or the end of the life.
 // A2. Slots are never used twice, so a late ack finds nobody.
 // A3. At most 65,536 wait at a time; more is refused as bus-unavailable.
 import { createInbox, headers, type Msg } from "nats";
@@ -11,7 +11,7 @@ import type { Clock } from "../base/clock.ts";
 import { messageOf, Outage } from "../base/errors.ts";
 import type { PublishAck } from "./bus.ts";
 import { outageOfApi, ownError } from "./nats-errors.ts";
-import type { Session } from "./nats-session.ts";
+import type { Life } from "./nats-life.ts";
 import { streamName, streamSubject } from "./subjects.ts";
 
 const waitingMax = 65_536;
@@ -26,7 +26,7 @@ interface Slot {
 }
 
 export class Acks {
-  readonly #session: Session;
+  readonly #life: Life;
   readonly #clock: Clock;
   readonly #prefix = `${createInbox()}.`;
   /** In the order of the deadlines: each waits equally long. */
@@ -34,18 +34,18 @@ export class Acks {
   #nextSlot = 1;
   #cancelSweep: (() => void) | undefined;
 
-  constructor(session: Session, clock: Clock) {
-    this.#session = session;
+  constructor(life: Life, clock: Clock) {
+    this.#life = life;
     this.#clock = clock;
-    session.nc.subscribe(`${this.#prefix}*`, {
+    life.nc.subscribe(`${this.#prefix}*`, {
       callback: (error, message) => this.#onAnswer(error, message),
     });
-    session.onLost((why) => this.#failAll(why));
+    life.onLost((why) => this.#failAll(why));
   }
 
   /** `data` is copied before the next turn of the loop. Rejects with an Outage; never tries twice (B1). */
   publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck> {
-    if (this.#session.lost !== undefined) return Promise.reject(this.#session.lost);
+    if (this.#life.lost !== undefined) return Promise.reject(this.#life.lost);
     if (this.#slots.size >= waitingMax)
       return Promise.reject(new Outage("bus-unavailable", `${waitingMax} frames wait for their ack already`));
     const slot = this.#nextSlot++;
@@ -57,7 +57,7 @@ export class Acks {
       head.set("Nats-Msg-Id", messageId);
       try {
         const reply = this.#prefix + slot;
-        this.#session.nc.publish(streamSubject(shard), data, { reply, headers: head });
+        this.#life.nc.publish(streamSubject(shard), data, { reply, headers: head });
       } catch (error) {
         this.#slots.delete(slot);
         reject(ownError(`publish to ${stream}`, error));
@@ -69,7 +69,7 @@ export class Acks {
 
   #onAnswer(error: Error | null, message: Msg): void {
     if (error !== null) {
-      this.#session.lose(`acknowledgements can't be received: ${error.message}`);
+      this.#life.lose(`acknowledgements can't be received: ${error.message}`);
       return;
     }
     const number = Number(message.subject.slice(this.#prefix.length));

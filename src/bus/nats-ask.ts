@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Link } from "./nats-link.ts";
-import type { Session } from "./nats-session.ts";
+import type { Life } from "./nats-life.ts";
 
 const answersMax = 4_096;
 const answersBytesMax = 64 * 1024 * 1024;
@@ -13,13 +13,13 @@ const servingMax = 256;
 
 /** All answers within `waitMs`; at once when nobody serves. Rejects with bus-unavailable. */
 export function ask(
-  session: Session,
+  life: Life,
   clock: Clock,
   subject: string,
   payload: Uint8Array,
   waitMs: number,
 ): Promise<Uint8Array[]> {
-  return session.call(`ask ${subject}`, () => {
+  return life.call(`ask ${subject}`, () => {
     const answers: Uint8Array[] = [];
     let bytes = 0;
     return new Promise<Uint8Array[]>((resolve, reject) => {
@@ -32,8 +32,8 @@ export function ask(
         else reject(error);
       };
       const cancel = clock.after(waitMs, () => finish());
-      const forget = session.onLost(finish);
-      const subscription = session.nc.subscribe(reply, {
+      const forget = life.onLost(finish);
+      const subscription = life.nc.subscribe(reply, {
         callback: (error, message) => {
           if (error !== null) return finish(error);
           if (message.data.length === 0 && message.headers?.code === 503) return finish();
@@ -42,12 +42,12 @@ export function ask(
           if (answers.length >= answersMax || bytes >= answersBytesMax) finish();
         },
       });
-      session.nc.publish(subject, payload, { reply });
+      life.nc.publish(subject, payload, { reply });
     });
   });
 }
 
-/** Serves in this session and in all to come; the answer ends that. Settles when the server knows of it. */
+/** Serves in this life and in all to come; the answer ends that. Settles when the server knows of it. */
 export async function serve(
   link: Link,
   subject: string,
@@ -58,34 +58,34 @@ export async function serve(
   const refused = counters.counter("bus_questions_refused_total", "questions not taken: too many at a time");
   let serving = 0;
   let present: Subscription | undefined;
-  const work = async (session: Session, message: Msg): Promise<void> => {
+  const work = async (life: Life, message: Msg): Promise<void> => {
     serving += 1;
     try {
       const result = await answer(message.data);
-      if (session.lost === undefined) message.respond(result);
+      if (life.lost === undefined) message.respond(result);
     } catch (error) {
       parts.log?.error({ subject, err: error }, "bus: a question could not be answered");
     } finally {
       serving -= 1;
     }
   };
-  const begin = (session: Session) => {
-    present = session.nc.subscribe(subject, {
+  const begin = (life: Life) => {
+    present = life.nc.subscribe(subject, {
       callback: (error, message) => {
         if (error !== null) return;
-        if (serving < servingMax) void work(session, message);
+        if (serving < servingMax) void work(life, message);
         else refused.value += 1;
       },
     });
   };
-  const session = link.session;
-  const forget = link.onSession(begin);
+  const life = link.life;
+  const forget = link.onLife(begin);
   const stop = () => {
     forget();
     present?.unsubscribe();
   };
   try {
-    await session.call(`serve ${subject}`, () => session.nc.flush());
+    await life.call(`serve ${subject}`, () => life.nc.flush());
   } catch (error) {
     stop();
     throw error;

@@ -9,7 +9,7 @@ import { AckPolicy, ReplayPolicy, type ConsumerConfig, type ConsumerInfo } from 
 import { createInbox, nanos, type Msg, type Subscription } from "nats";
 import type { Clock } from "../base/clock.ts";
 import { messageOf, Outage } from "../base/errors.ts";
-import type { Session } from "./nats-session.ts";
+import type { Life } from "./nats-life.ts";
 import { tell } from "./tell.ts";
 
 export interface FeedMessage {
@@ -48,9 +48,9 @@ const pullExpiresMs = 30_000;
 const forgottenAfterMs = 20_000;
 
 /** Rejects with stream-missing, bus-unavailable or bus-timeout; settled, messages begin to come. */
-export async function openFeed(session: Session, options: FeedOptions): Promise<Feed> {
-  const info = await session.call(`read ${options.stream}`, () =>
-    session.jsm.consumers.add(options.stream, {
+export async function openFeed(life: Life, options: FeedOptions): Promise<Feed> {
+  const info = await life.call(`read ${options.stream}`, () =>
+    life.jsm.consumers.add(options.stream, {
       ...options.start,
       ack_policy: AckPolicy.None,
       replay_policy: ReplayPolicy.Instant,
@@ -59,13 +59,13 @@ export async function openFeed(session: Session, options: FeedOptions): Promise<
       num_replicas: 1,
     }),
   );
-  return new Feed(session, info, options);
+  return new Feed(life, info, options);
 }
 
 export class Feed {
   /** How many messages there were for this feed when it was opened. */
   readonly pendingAtStart: number;
-  readonly #session: Session;
+  readonly #life: Life;
   readonly #options: FeedOptions;
   readonly #consumer: string;
   readonly #inbox = createInbox();
@@ -78,19 +78,19 @@ export class Feed {
   #heardMs: number;
   #ended = false;
 
-  constructor(session: Session, info: ConsumerInfo, options: FeedOptions) {
-    this.#session = session;
+  constructor(life: Life, info: ConsumerInfo, options: FeedOptions) {
+    this.#life = life;
     this.#options = options;
     this.#consumer = info.name;
     this.pendingAtStart = info.num_pending;
     this.#heardMs = options.clock.monotonicMs();
-    this.#forgetLost = session.onLost((why) => this.#end(why));
+    this.#forgetLost = life.onLost((why) => this.#end(why));
     this.#cancelWatch = this.#watchSoon();
-    this.#subscription = session.nc.subscribe(this.#inbox, {
+    this.#subscription = life.nc.subscribe(this.#inbox, {
       callback: (error, message) => this.#receive(error, message),
     });
-    // Also when the session was lost between the consumer's answer and here.
-    queueMicrotask(() => (session.lost === undefined ? this.#ask() : this.#end(session.lost)));
+    // Also when the life was lost between the consumer's answer and here.
+    queueMicrotask(() => (life.lost === undefined ? this.#ask() : this.#end(life.lost)));
   }
 
   /** Nothing is given after this call; settled, the server's side is gone as well, as far as can be known. */
@@ -157,7 +157,7 @@ export class Feed {
     const batch = bounded - Math.max(0, this.#asked);
     const pull = { batch, expires: nanos(pullExpiresMs), idle_heartbeat: nanos(heartbeatMs) };
     this.#asked = Math.max(0, this.#asked) + batch;
-    this.#session.nc.publish(
+    this.#life.nc.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${this.#options.stream}.${this.#consumer}`,
       JSON.stringify(pull),
       { reply: this.#inbox },
@@ -196,8 +196,8 @@ export class Feed {
   /** A courtesy: the server would forget it by itself. */
   async #deleteConsumer(): Promise<void> {
     const { stream } = this.#options;
-    await this.#session
-      .call("close", () => this.#session.jsm.consumers.delete(stream, this.#consumer))
+    await this.#life
+      .call("close", () => this.#life.jsm.consumers.delete(stream, this.#consumer))
       .catch(() => false);
   }
 }

@@ -17,7 +17,7 @@ import { decodeKey, encodeKey } from "./kv-key.ts";
 import { isNoResponders } from "./nats-errors.ts";
 import { openFeed, type Feed, type FeedMessage } from "./nats-feed.ts";
 import type { Link } from "./nats-link.ts";
-import type { Session } from "./nats-session.ts";
+import type { Life } from "./nats-life.ts";
 
 export interface KvParts {
   link: Link;
@@ -32,8 +32,8 @@ export class NatsKv implements Kv {
   readonly bucket: string;
   readonly #options: KvOptions;
   readonly #parts: KvParts;
-  /** The library's bucket of the present session. */
-  #opened: { session: Session; kv: Promise<KV> } | undefined;
+  /** The library's bucket of the present life. */
+  #opened: { life: Life; kv: Promise<KV> } | undefined;
 
   constructor(bucket: string, options: KvOptions, parts: KvParts) {
     this.bucket = bucket;
@@ -78,14 +78,13 @@ export class NatsKv implements Kv {
   }
 
   async #do<T>(what: string, ask: (kv: KV) => Promise<T>): Promise<T> {
-    const session = this.#parts.link.session;
+    const life = this.#parts.link.life;
     const doing = `${what} in ${this.bucket}`;
-    if (this.#opened?.session !== session)
-      this.#opened = { session, kv: session.call(doing, () => this.#openIn(session)) };
+    if (this.#opened?.life !== life) this.#opened = { life, kv: life.call(doing, () => this.#openIn(life)) };
     const { kv } = this.#opened;
     try {
       const bucket = await kv;
-      return await session.call(doing, () => ask(bucket));
+      return await life.call(doing, () => ask(bucket));
     } catch (error) {
       // The bucket may be gone, or was never opened: the next call opens it again.
       const gone =
@@ -99,19 +98,19 @@ export class NatsKv implements Kv {
     }
   }
 
-  async #openIn(session: Session): Promise<KV> {
+  async #openIn(life: Life): Promise<KV> {
     const { ttlMs } = this.#options;
-    const kv = await new Kvm(session.nc).create(this.bucket, {
+    const kv = await new Kvm(life.nc).create(this.bucket, {
       history: 1,
       ...(ttlMs === undefined ? {} : { ttl: ttlMs }),
     });
     const stream = bucketStream(this.bucket);
-    const { config } = await session.jsm.streams.info(stream);
+    const { config } = await life.jsm.streams.info(stream);
     const age = nanos(ttlMs ?? 0);
     if (config.max_age !== age) {
       // The server wants the duplicate window within the age.
       const window = age === 0 ? config.duplicate_window : Math.min(config.duplicate_window, age);
-      await session.jsm.streams.update(stream, { max_age: age, duplicate_window: window });
+      await life.jsm.streams.update(stream, { max_age: age, duplicate_window: window });
     }
     return kv;
   }
@@ -123,7 +122,7 @@ class Watcher implements KvWatch {
   readonly #handler: WatchHandler;
   readonly #parts: KvParts;
   readonly #stopping = new AbortController();
-  readonly #forgetSessions: () => void;
+  readonly #forgetLives: () => void;
   readonly #backoff: Backoff;
   #feed: Feed | undefined;
   /** The snapshot while it is being gathered; undefined: it has been given. */
@@ -135,29 +134,29 @@ class Watcher implements KvWatch {
     this.#handler = handler;
     this.#parts = parts;
     this.#backoff = new Backoff({ firstMs: 50, mostMs: 2_000, healthyMs: 10_000 }, parts.clock, parts.random);
-    this.#forgetSessions = parts.link.onSession((session) => void this.#follow(session));
+    this.#forgetLives = parts.link.onLife((life) => void this.#follow(life));
   }
 
   stop(): void {
     this.#stopping.abort();
-    this.#forgetSessions();
+    this.#forgetLives();
     void this.#feed?.close();
   }
 
-  /** Watches as long as the session lives. Never rejects. */
-  async #follow(session: Session): Promise<void> {
+  /** Watches as long as this connection lives. Never rejects. */
+  async #follow(life: Life): Promise<void> {
     const { clock, log } = this.#parts;
-    while (session.lost === undefined && !this.#stopping.signal.aborted) {
+    while (life.lost === undefined && !this.#stopping.signal.aborted) {
       this.#backoff.started();
-      const why = await this.#watchOnce(session);
+      const why = await this.#watchOnce(life);
       if (this.#stopping.signal.aborted) return;
       log?.warn({ bucket: this.#bucket, err: why }, "bus: watch interrupted, starting over");
-      if (session.lost === undefined) await clock.sleep(this.#backoff.nextMs(), this.#stopping.signal);
+      if (life.lost === undefined) await clock.sleep(this.#backoff.nextMs(), this.#stopping.signal);
     }
   }
 
   /** One feed's life: settles with the reason of its end. */
-  async #watchOnce(session: Session): Promise<Error> {
+  async #watchOnce(life: Life): Promise<Error> {
     this.#gathering = new Map();
     let end: ((why: Error) => void) | undefined;
     const ended = new Promise<Error>((resolve) => {
@@ -165,7 +164,7 @@ class Watcher implements KvWatch {
     });
     try {
       await this.#open();
-      const feed = await openFeed(session, {
+      const feed = await openFeed(life, {
         stream: bucketStream(this.#bucket),
         start: { deliver_policy: DeliverPolicy.LastPerSubject, filter_subject: `$KV.${this.#bucket}.>` },
         clock: this.#parts.clock,

@@ -1,5 +1,5 @@
-// The link to NATS: always one session, or on the way to one. Waits for ever for a server that is not there, and says
-// so once per absence.
+// The link to NATS: always one life of a connection, or on the way to one. Waits for ever for a server that is not
+// there, and says so once per absence.
 //
 // L1. A server below 2.10, or one whose max_payload is too small for a frame, is refused with a sentence: at the start
 //     as a final outage, later as one more reason to wait.
@@ -12,7 +12,7 @@ import { type Cell, Counters } from "../base/counters.ts";
 import { messageOf, Outage } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
-import { Session } from "./nats-session.ts";
+import { Life } from "./nats-life.ts";
 import { tell } from "./tell.ts";
 
 export interface LinkOptions {
@@ -44,8 +44,8 @@ export class Link {
   readonly #losses: Cell;
   readonly #closing = new AbortController();
   readonly #onConnection = new Set<(connected: boolean) => void>();
-  readonly #onSession = new Set<(session: Session) => void>();
-  #session: Session | undefined;
+  readonly #onLife = new Set<(life: Life) => void>();
+  #life: Life | undefined;
 
   private constructor(options: LinkOptions) {
     this.#options = options;
@@ -60,21 +60,21 @@ export class Link {
     const abort = () => link.#closing.abort();
     options.signal?.addEventListener("abort", abort, { once: true });
     if (options.signal?.aborted) abort();
-    const session = await link.#dial(true);
+    const life = await link.#dial(true);
     options.signal?.removeEventListener("abort", abort);
-    if (session === undefined) throw new Outage("bus-unavailable", "gave up waiting for NATS");
-    link.#begin(session);
+    if (life === undefined) throw new Outage("bus-unavailable", "gave up waiting for NATS");
+    link.#begin(life);
     return link;
   }
 
   get connected(): boolean {
-    return this.#session !== undefined;
+    return this.#life !== undefined;
   }
 
   /** Throws bus-unavailable while there is none. */
-  get session(): Session {
-    if (this.#session === undefined) throw new Outage("bus-unavailable", "no connection to NATS");
-    return this.#session;
+  get life(): Life {
+    if (this.#life === undefined) throw new Outage("bus-unavailable", "no connection to NATS");
+    return this.#life;
   }
 
   onConnection(callback: (connected: boolean) => void): () => void {
@@ -82,30 +82,30 @@ export class Link {
     return () => this.#onConnection.delete(callback);
   }
 
-  /** Called for each session, for the present one before it returns; the answer unsubscribes. */
-  onSession(callback: (session: Session) => void): () => void {
-    this.#onSession.add(callback);
-    if (this.#session !== undefined) callback(this.#session);
-    return () => this.#onSession.delete(callback);
+  /** Called for each life, for the present one before it returns; the answer unsubscribes. */
+  onLife(callback: (life: Life) => void): () => void {
+    this.#onLife.add(callback);
+    if (this.#life !== undefined) callback(this.#life);
+    return () => this.#onLife.delete(callback);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    const nc = this.#session?.nc;
-    this.#session?.lose("closed by us");
+    const nc = this.#life?.nc;
+    this.#life?.lose("closed by us");
     await nc?.closed();
   }
 
-  #begin(session: Session): void {
-    assert(this.#session === undefined, "one session at a time");
-    if (session.lost !== undefined) {
+  #begin(life: Life): void {
+    assert(this.#life === undefined, "one life at a time");
+    if (life.lost !== undefined) {
       void this.#again();
       return;
     }
     this.#backoff.started();
-    this.#session = session;
-    session.onLost((why) => {
-      this.#session = undefined;
+    this.#life = life;
+    life.onLost((why) => {
+      this.#life = undefined;
       if (!this.#closing.signal.aborted) {
         this.#losses.value += 1;
         this.#options.log?.warn({ err: why }, "bus: connection lost, trying again");
@@ -113,20 +113,20 @@ export class Link {
       tell(this.#onConnection, false);
       void this.#again();
     });
-    // What rests on the session is ready before anybody hears that there is a connection.
-    tell(this.#onSession, session);
+    // What rests on the life is ready before anybody hears that there is a connection.
+    tell(this.#onLife, life);
     tell(this.#onConnection, true);
   }
 
   async #again(): Promise<void> {
-    const session = await this.#dial(false);
-    if (session === undefined) return;
-    this.#options.log?.info({ server: session.nc.getServer() }, "bus: connected again");
-    this.#begin(session);
+    const life = await this.#dial(false);
+    if (life === undefined) return;
+    this.#options.log?.info({ server: life.nc.getServer() }, "bus: connected again");
+    this.#begin(life);
   }
 
-  /** Tries until there is a session; undefined: closed. Throws only at the start (L1). */
-  async #dial(first: boolean): Promise<Session | undefined> {
+  /** Tries until there is a life; undefined: closed. Throws only at the start (L1). */
+  async #dial(first: boolean): Promise<Life | undefined> {
     let said = false;
     while (!this.#closing.signal.aborted) {
       try {
@@ -145,7 +145,7 @@ export class Link {
     return undefined;
   }
 
-  async #try(): Promise<Session> {
+  async #try(): Promise<Life> {
     const how = connectionOptions(this.#options);
     let nc: NatsConnection;
     try {
@@ -163,7 +163,7 @@ export class Link {
       await nc.close();
       throw unfit ?? new Outage("bus-unavailable", "closed");
     }
-    return Session.over(nc);
+    return Life.over(nc);
   }
 }
 

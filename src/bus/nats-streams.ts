@@ -15,7 +15,7 @@ import { isOutage, Outage } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { RecordedFrame, StreamState } from "./bus.ts";
 import { apiCodes, isApiError } from "./nats-errors.ts";
-import type { Session } from "./nats-session.ts";
+import type { Life } from "./nats-life.ts";
 import { streamName, streamSubject } from "./subjects.ts";
 
 export interface StreamCaps {
@@ -25,7 +25,7 @@ export interface StreamCaps {
 
 /** Creates the stream or brings its caps up to date. Several processes may do so at the same time. */
 export async function ensureStream(
-  session: Session,
+  life: Life,
   random: Random,
   shard: number,
   caps: StreamCaps,
@@ -40,12 +40,12 @@ export async function ensureStream(
   };
   let info: StreamInfo;
   try {
-    info = await infoOf(session, shard);
+    info = await infoOf(life, shard);
   } catch (error) {
     if (!isOutage(error, "stream-missing")) throw error;
-    const made = await create(session, random, shard, wanted);
+    const made = await create(life, random, shard, wanted);
     if (made !== undefined) return stateOf(made);
-    info = await infoOf(session, shard); // another process was faster
+    info = await infoOf(life, shard); // another process was faster
   }
   const have = info.config;
   const same =
@@ -55,21 +55,21 @@ export async function ensureStream(
     have.allow_direct &&
     have.max_age === 0;
   if (same) return stateOf(info);
-  return stateOf(await session.call(`update ${stream}`, () => session.jsm.streams.update(stream, wanted)));
+  return stateOf(await life.call(`update ${stream}`, () => life.jsm.streams.update(stream, wanted)));
 }
 
 /** undefined: it exists by now. */
 async function create(
-  session: Session,
+  life: Life,
   random: Random,
   shard: number,
   wanted: Partial<StreamUpdateConfig>,
 ): Promise<StreamInfo | undefined> {
   const name = streamName(shard);
   const metadata = { incarnation: Buffer.from(random.bytes(16)).toString("hex") };
-  return session.call(`create ${name}`, async () => {
+  return life.call(`create ${name}`, async () => {
     try {
-      return await session.jsm.streams.add({
+      return await life.jsm.streams.add({
         ...wanted,
         name,
         metadata,
@@ -85,13 +85,13 @@ async function create(
   });
 }
 
-export async function streamState(session: Session, shard: number): Promise<StreamState> {
-  return stateOf(await infoOf(session, shard));
+export async function streamState(life: Life, shard: number): Promise<StreamState> {
+  return stateOf(await infoOf(life, shard));
 }
 
-function infoOf(session: Session, shard: number): Promise<StreamInfo> {
+function infoOf(life: Life, shard: number): Promise<StreamInfo> {
   const stream = streamName(shard);
-  return session.call(`state of ${stream}`, () => session.jsm.streams.info(stream));
+  return life.call(`state of ${stream}`, () => life.jsm.streams.info(stream));
 }
 
 function stateOf(info: StreamInfo): StreamState {
@@ -107,40 +107,36 @@ function stateOf(info: StreamInfo): StreamState {
 }
 
 export async function frameAt(
-  session: Session,
+  life: Life,
   shard: number,
   sequence: number,
 ): Promise<RecordedFrame | undefined> {
   const stream = streamName(shard);
   const doing = `frame ${sequence} of ${stream}`;
-  const direct = await session.call(doing, () => getDirect(session, stream, sequence));
+  const direct = await life.call(doing, () => getDirect(life, stream, sequence));
   if (direct !== undefined) return direct;
-  return session.call(doing, async () => {
-    const stored = await session.jsm.streams.getMessage(stream, { seq: sequence });
+  return life.call(doing, async () => {
+    const stored = await life.jsm.streams.getMessage(stream, { seq: sequence });
     if (stored === null) return undefined;
     return { sequence: stored.seq, timeMs: parseTime(stored.timestamp), data: stored.data };
   });
 }
 
 /** undefined: not found, or nobody gives direct answers; then the leader is asked. */
-async function getDirect(
-  session: Session,
-  stream: string,
-  sequence: number,
-): Promise<RecordedFrame | undefined> {
-  const got = await session.jsm.direct.getMessage(stream, { seq: sequence }).catch(() => null);
+async function getDirect(life: Life, stream: string, sequence: number): Promise<RecordedFrame | undefined> {
+  const got = await life.jsm.direct.getMessage(stream, { seq: sequence }).catch(() => null);
   if (got === null || got.seq !== sequence) return undefined;
   return { sequence, timeMs: parseTime(got.timestamp), data: got.data };
 }
 
-export async function trim(session: Session, shard: number, sequence: number): Promise<void> {
+export async function trim(life: Life, shard: number, sequence: number): Promise<void> {
   const stream = streamName(shard);
   // A purge beyond the end would move the end: the next frames would get sequences that leave a hole.
-  const last = (await streamState(session, shard)).lastSequence;
+  const last = (await streamState(life, shard)).lastSequence;
   const upTo = Math.min(sequence, last);
   if (upTo < 1) return;
   // The server keeps `seq` itself.
-  await session.call(`trim ${stream}`, () => session.jsm.streams.purge(stream, { seq: upTo + 1 }));
+  await life.call(`trim ${stream}`, () => life.jsm.streams.purge(stream, { seq: upTo + 1 }));
 }
 
 /** RFC 3339 with up to nine digits of a second, as ms since the epoch, cut, the same as a reader's time. */

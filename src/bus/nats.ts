@@ -1,5 +1,5 @@
 // The real bus: NATS JetStream. This file only puts the pieces together:
-// nats-link.ts (being connected), nats-session.ts (one life of a connection), nats-acks.ts (publishing),
+// nats-link.ts (being connected), nats-life.ts (one life of a connection), nats-acks.ts (publishing),
 // nats-streams.ts (the record's streams), nats-feed.ts (reading), nats-kv.ts (buckets), nats-ask.ts (questions).
 import { DeliverPolicy } from "@nats-io/jetstream";
 import { assert } from "../base/assert.ts";
@@ -40,8 +40,8 @@ class NatsBus implements Bus {
   constructor(options: NatsOptions, link: Link) {
     this.#options = options;
     this.#link = link;
-    link.onSession((session) => {
-      this.#acks = new Acks(session, options.clock);
+    link.onLife((life) => {
+      this.#acks = new Acks(life, options.clock);
     });
   }
 
@@ -54,11 +54,11 @@ class NatsBus implements Bus {
   }
 
   async ensureStream(shard: number, caps: StreamCaps): Promise<StreamState> {
-    return ensureStream(this.#link.session, this.#options.random, shard, caps);
+    return ensureStream(this.#link.life, this.#options.random, shard, caps);
   }
 
   async streamState(shard: number): Promise<StreamState> {
-    return streamState(this.#link.session, shard);
+    return streamState(this.#link.life, shard);
   }
 
   publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck> {
@@ -69,7 +69,7 @@ class NatsBus implements Bus {
 
   async read(shard: number, fromSequence: number, options: ReaderOptions): Promise<Reader> {
     assert(Number.isSafeInteger(fromSequence) && fromSequence >= 1, "sequences start at 1");
-    return openFeed(this.#link.session, {
+    return openFeed(this.#link.life, {
       stream: streamName(shard),
       start: { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: fromSequence },
       clock: this.#options.clock,
@@ -79,11 +79,11 @@ class NatsBus implements Bus {
   }
 
   async frameAt(shard: number, sequence: number): Promise<RecordedFrame | undefined> {
-    return frameAt(this.#link.session, shard, sequence);
+    return frameAt(this.#link.life, shard, sequence);
   }
 
   async trim(shard: number, sequence: number): Promise<void> {
-    await trim(this.#link.session, shard, sequence);
+    await trim(this.#link.life, shard, sequence);
   }
 
   async kv(bucket: string, options: KvOptions = {}): Promise<Kv> {
@@ -93,7 +93,7 @@ class NatsBus implements Bus {
   }
 
   async ask(subject: string, payload: Uint8Array, waitMs: number): Promise<Uint8Array[]> {
-    return ask(this.#link.session, this.#options.clock, subject, payload, waitMs);
+    return ask(this.#link.life, this.#options.clock, subject, payload, waitMs);
   }
 
   serve(

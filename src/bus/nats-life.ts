@@ -9,7 +9,7 @@ import { messageOf, Outage } from "../base/errors.ts";
 import { ownError } from "./nats-errors.ts";
 import { tell } from "./tell.ts";
 
-export class Session {
+export class Life {
   readonly nc: NatsConnection;
   readonly jsm: JetStreamManager;
   #lost: Outage | undefined;
@@ -20,11 +20,11 @@ export class Session {
     this.jsm = jsm;
   }
 
-  static async over(nc: NatsConnection): Promise<Session> {
-    const session = new Session(nc, await jetstreamManager(nc, { checkAPI: false }));
-    void session.#watchStatus().catch((error: unknown) => session.lose(messageOf(error)));
-    void nc.closed().then((error) => session.lose(error instanceof Error ? error.message : "closed"));
-    return session;
+  static async over(nc: NatsConnection): Promise<Life> {
+    const life = new Life(nc, await jetstreamManager(nc, { checkAPI: false }));
+    void life.#watchStatus().catch((error: unknown) => life.lose(messageOf(error)));
+    void nc.closed().then((error) => life.lose(error instanceof Error ? error.message : "closed"));
+    return life;
   }
 
   /** Why the connection is over; undefined while it lives. */
