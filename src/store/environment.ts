@@ -9,15 +9,16 @@
 //     the budget is refused as store-full when used pages and its own bytes pass nine tenths of it; the last tenth is
 //     for changes that make room.
 // L4. Every failure is an Outage that names the folder.
+// L5. At most one batch is with LMDB's thread: each one takes a thread of the process's pool while it waits for the
+//     disk, or for another process that holds the lock and does not run.
 //
 // Batches of one event turn are not gathered (eventTurnBatching): the promise of such a gathering has no owner, and
 // rejects unhandled when the disk is full.
-import { existsSync, mkdirSync, statfsSync } from "node:fs";
-import { join } from "node:path";
 import { open, type Database, type RootDatabase } from "lmdb";
 import type { Clock } from "../base/clock.ts";
 import { assert } from "../base/assert.ts";
 import { isOutage, messageOf, Outage } from "../base/errors.ts";
+import { filesReady, freeBytes, prepareFiles, readersMax } from "./files.ts";
 import { decodeHead, encodeHead, freshHead, storeFormat, type ShardHead } from "./head.ts";
 import type { Rows } from "./names.ts";
 import { count, pack, unpack } from "./rows.ts";
@@ -26,7 +27,6 @@ import { count, pack, unpack } from "./rows.ts";
 export const keyBytesMax = 1978;
 /** A disk that does not answer for so long is an outage; what was written meanwhile counts if it gets there. */
 const answerMs = 60_000;
-const readersMax = 1024;
 
 const headKey = Buffer.from("head");
 const formatKey = Buffer.from("format");
@@ -73,6 +73,8 @@ export class Environment {
   readonly #options: EnvironmentOptions;
   readonly #data: RootDatabase<Buffer, Buffer>;
   readonly #head: Database<Buffer, Buffer>;
+  /** A write that gave no answer in time and is still under way. */
+  #late = false;
 
   private constructor(
     options: EnvironmentOptions,
@@ -88,8 +90,8 @@ export class Environment {
   static async open(options: EnvironmentOptions): Promise<Environment> {
     const { path, mapBytes, readOnly } = options;
     try {
-      if (!readOnly) mkdirSync(path, { recursive: true });
-      else if (!existsSync(join(path, "data.mdb"))) throw notYet(path);
+      if (!readOnly) prepareFiles(path);
+      else if (!filesReady(path)) throw notYet(path);
       const table = { encoding: "binary", keyEncoding: "binary" } as const;
       const root = {
         ...table,
@@ -173,12 +175,14 @@ export class Environment {
    * store-unavailable it is not known whether it was written.
    */
   async change(version: number, head: ShardHead, writes: Writes, budgeted: boolean): Promise<boolean> {
+    const { path } = this.#options;
     let bytes = 0;
     for (const { key, value } of writes.puts) {
       // Once the batch has begun, nothing may throw.
       assert(key.length <= keyBytesMax, `keys of at most ${keyBytesMax} bytes, got ${key.length}`);
       bytes += key.length + value.length;
     }
+    if (this.#late) throw new Outage("store-unavailable", `${path}: an earlier write is still under way`);
     if (budgeted) this.#refuseIfFull(bytes);
     const row = encodeHead(head);
     const written = this.#head.ifVersion(headKey, version, () => {
@@ -226,13 +230,17 @@ export class Environment {
     const { clock, path } = this.#options;
     return await new Promise<boolean>((resolve, reject) => {
       const cancel = clock.after(answerMs, () => {
+        this.#late = true;
         reject(new Outage("store-unavailable", `${path}: the disk gave no answer in ${answerMs} ms`));
       });
       written
         .then(resolve, async (error: unknown) => {
           reject(toOutage(await causeOf(error), path, bytes));
         })
-        .finally(cancel);
+        .finally(() => {
+          this.#late = false;
+          cancel();
+        });
     });
   }
 }
@@ -304,8 +312,7 @@ export function toOutage(error: unknown, path: string, bytes = 0): unknown {
 
 function isFull(path: string, bytes: number): boolean {
   try {
-    const { bavail, bsize } = statfsSync(path);
-    return bavail * bsize < bytes + 65_536;
+    return freeBytes(path) < bytes + 65_536;
   } catch {
     return false;
   }

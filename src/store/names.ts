@@ -54,18 +54,20 @@ export function isTagged(name: Uint8Array): boolean {
   return name.includes(semicolon);
 }
 
+/** A row read or made, and those below it: the part of the tree that this commit has to do with. */
 interface Pending extends NodeRow {
   key: Buffer;
   changed: boolean;
+  below: Map<string, Pending> | undefined;
 }
 
 /** Gives ids to the names of one commit, on paper: what must be written is in `puts`, the next ids in `next`. */
 export class Naming {
   readonly next: { series: number; node: number };
   readonly #rows: Rows;
-  readonly #roots = new Map<string, number>();
-  /** Rows read or made, by parent node and segment. */
-  readonly #nodes = new Map<string, Pending>();
+  /** Per tenant a row that is none, above the root's rows. */
+  readonly #roots = new Map<string, Pending>();
+  readonly #read: Pending[] = [];
   readonly #tagged = new Map<string, number>();
   readonly #puts: { key: Buffer; value: Buffer }[] = [];
 
@@ -77,22 +79,11 @@ export class Naming {
   idOf({ tenant, name }: SeriesKey): number {
     assert(name.length > 0 && name.length <= 1000, `a name of 1 to 1000 bytes, got ${name.length}`);
     const root = this.#rootOf(tenant);
-    if (isTagged(name)) return this.#taggedId(root, name);
+    if (isTagged(name)) return this.#taggedId(root.child, name);
     // One character per byte: exact for any bytes.
-    const segments = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1").split(".");
-    let parent = root;
-    let row: Pending | undefined;
-    for (const segment of segments) {
-      if (row !== undefined) {
-        if (row.child === 0) {
-          row.child = this.next.node++;
-          row.changed = true;
-        }
-        parent = row.child;
-      }
-      row = this.#node(parent, segment);
-    }
-    assert(row !== undefined, "a name of at least one segment");
+    const text = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1");
+    let row = root;
+    for (const segment of text.split(".")) row = this.#below(row, segment);
     if (row.series === 0) {
       row.series = this.#newId();
       row.changed = true;
@@ -102,33 +93,38 @@ export class Naming {
 
   puts(): { key: Buffer; value: Buffer }[] {
     const out = [...this.#puts];
-    for (const row of this.#nodes.values())
-      if (row.changed) out.push({ key: row.key, value: encodeNode(row) });
+    for (const row of this.#read) if (row.changed) out.push({ key: row.key, value: encodeNode(row) });
     return out;
   }
 
-  #rootOf(tenant: string): number {
+  #rootOf(tenant: string): Pending {
     let root = this.#roots.get(tenant);
     if (root === undefined) {
       const key = tenantKey(tenant);
       const stored = this.#rows.get(key);
-      if (stored === undefined) {
-        root = this.next.node++;
-        this.#puts.push({ key, value: encodeId(root) });
-      } else root = decodeId(stored);
+      const child = stored === undefined ? this.next.node++ : decodeId(stored);
+      if (stored === undefined) this.#puts.push({ key, value: encodeId(child) });
+      root = { key, child, series: 0, changed: false, below: undefined };
       this.#roots.set(tenant, root);
     }
     return root;
   }
 
-  #node(parent: number, segment: string): Pending {
-    const at = `${parent}/${segment}`;
-    let row = this.#nodes.get(at);
+  #below(parent: Pending, segment: string): Pending {
+    parent.below ??= new Map();
+    let row = parent.below.get(segment);
     if (row === undefined) {
-      const key = nodeKey(parent, Buffer.from(segment, "latin1"));
-      const stored = this.#rows.get(key);
-      row = { key, changed: false, ...(stored === undefined ? { child: 0, series: 0 } : decodeNode(stored)) };
-      this.#nodes.set(at, row);
+      const isNew = parent.child === 0;
+      if (isNew) {
+        parent.child = this.next.node++;
+        parent.changed = true;
+      }
+      const key = nodeKey(parent.child, Buffer.from(segment, "latin1"));
+      const stored = isNew ? undefined : this.#rows.get(key);
+      const { child, series } = stored === undefined ? { child: 0, series: 0 } : decodeNode(stored);
+      row = { key, child, series, changed: false, below: undefined };
+      parent.below.set(segment, row);
+      this.#read.push(row);
     }
     return row;
   }

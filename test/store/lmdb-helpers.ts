@@ -1,0 +1,98 @@
+// What the tests of the lmdb engine share: folders, file systems of their own, and other processes (lmdb-child.ts).
+import assert from "node:assert/strict";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { systemClock } from "../../src/base/clock.ts";
+import { messageOf } from "../../src/base/errors.ts";
+import { createLmdbEngine, type LmdbEngine } from "../../src/store/lmdb.ts";
+import type { DeadLetter } from "../../src/store/store.ts";
+
+export const childPath = new URL(
+  `./lmdb-child${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`,
+  import.meta.url,
+);
+
+export async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-store-"));
+  try {
+    await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function engineIn(folder: string, mapBytes = 256 << 20): LmdbEngine {
+  return createLmdbEngine({ folder, mapBytes, clock: systemClock });
+}
+
+export interface Child {
+  process: ChildProcess;
+  lines: string[];
+  /** Settles when a line that begins with `start` has come, or the child has ended. */
+  line(start: string): Promise<void>;
+  kill(): Promise<void>;
+}
+
+export function start(...args: string[]): Child {
+  const child = spawn(process.execPath, [childPath.pathname, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const lines: string[] = [];
+  const ended = once(child, "exit");
+  const reader = createInterface(child.stdout);
+  reader.on("line", (line) => lines.push(line));
+  return {
+    process: child,
+    lines,
+    async line(start) {
+      const come = new Promise<void>((resolve) => {
+        const look = () => {
+          if (lines.some((line) => line.startsWith(start))) resolve();
+        };
+        reader.on("line", look);
+        look();
+      });
+      await Promise.race([come, ended]);
+      assert.equal(child.exitCode, null, `the ${args[0]} lives; it said ${lines.slice(-3).join("; ")}`);
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** A dead letter of a size. */
+export function letterOf(bytes: number): DeadLetter {
+  return {
+    sequence: 0,
+    part: 0,
+    tenant: "t1",
+    door: "tcp",
+    reason: "poison",
+    detail: "",
+    receivedAtMs: 0,
+    bytes: new Uint8Array(bytes).fill(7),
+  };
+}
+
+/** Runs `use` in a small file system of its own; says loudly where the machine can't make one. */
+export async function withMount(options: string[], use: (folder: string) => Promise<void>): Promise<void> {
+  await withFolder(async (folder) => {
+    try {
+      execFileSync("mount", [...options, folder], { stdio: "pipe" });
+    } catch (error) {
+      console.error(`NOT RUN: this machine can't mount a small file system: ${messageOf(error)}`);
+      return;
+    }
+    try {
+      await use(folder);
+    } finally {
+      execFileSync("umount", ["--lazy", folder]);
+    }
+  });
+}
