@@ -2,7 +2,7 @@
 // next head. Nothing is written here.
 import { assert } from "../base/assert.ts";
 import { encodeBlob } from "./blob.ts";
-import type { View, Writes } from "./environment.ts";
+import type { State, Writes } from "./environment.ts";
 import type { ShardHead } from "./head.ts";
 import { mergeIntervals } from "./intervals.ts";
 import {
@@ -30,8 +30,8 @@ export interface CommitPlan {
   ids: Uint32Array;
 }
 
-/** The commit has been judged: its epoch and offset are those of the view. */
-export function planCommit(view: View, commit: Commit): CommitPlan {
+/** The commit has been judged: its epoch and offset are those of the state. */
+export function planCommit(state: State, commit: Commit): CommitPlan {
   const { deltas } = commit;
   assert(commit.to >= commit.from, `an offset that does not go back, got ${commit.from} to ${commit.to}`);
   assert(
@@ -39,39 +39,39 @@ export function planCommit(view: View, commit: Commit): CommitPlan {
     "no points in a commit that does not move the offset",
   );
   const writes: Writes = { puts: [], removes: [] };
-  const naming = new Naming(view, { series: view.head.nextSeries, node: view.head.nextNode });
+  const naming = new Naming(state, { series: state.head.nextSeries, node: state.head.nextNode });
   const ids = Uint32Array.from(commit.newSeries, (key) => naming.idOf(key));
   writes.puts.push(...naming.puts());
   if (deltas.count > 0) {
     const { bytes, minBucket, maxBucket } = encodeBlob(deltas, ids);
     writes.puts.push({ key: blobKey({ offset: commit.to, minBucket, maxBucket }), value: bytes });
   }
-  for (const boot of mergeBoots(view, commit.boots))
+  for (const boot of mergeBoots(state, commit.boots))
     writes.puts.push({ key: bootKey(boot.boot), value: encodeBoot(boot) });
-  planKeyed(view, commit.keyed, writes);
-  planLedger(view, commit, writes);
+  planKeyed(state, commit.keyed, writes);
+  planLedger(state, commit, writes);
   for (const dead of commit.dead)
     writes.puts.push({ key: deadKey(dead.sequence, dead.part), value: encodeDead(dead) });
   const head: ShardHead = {
-    ...view.head,
+    ...state.head,
     claims: 0,
     offset: commit.to,
     incarnation: commit.incarnation,
     frameTimeMs: commit.frameTimeMs,
     receivedAtMs: commit.receivedAtMs,
-    holes: mergeIntervals(view.head.holes, commit.holes),
+    holes: mergeIntervals(state.head.holes, commit.holes),
     nextSeries: naming.next.series,
     nextNode: naming.next.node,
   };
   return { head, writes, ids };
 }
 
-function mergeBoots(view: View, boots: readonly BootApplied[]): Iterable<BootApplied> {
+function mergeBoots(state: State, boots: readonly BootApplied[]): Iterable<BootApplied> {
   const merged = new Map<string, BootApplied>();
   for (const { boot, applied, lastAppliedMs } of boots) {
     let known = merged.get(boot);
     if (known === undefined) {
-      const stored = view.get(bootKey(boot));
+      const stored = state.get(bootKey(boot));
       known = stored === undefined ? { boot, applied: [], lastAppliedMs: 0 } : decodeBoot(boot, stored);
     }
     merged.set(boot, {
@@ -83,11 +83,11 @@ function mergeBoots(view: View, boots: readonly BootApplied[]): Iterable<BootApp
   return merged.values();
 }
 
-function planKeyed(view: View, keyed: Commit["keyed"], writes: Writes): void {
+function planKeyed(state: State, keyed: Commit["keyed"], writes: Writes): void {
   const once = new Map(keyed.map((entry) => [keyedKey(entry.id).toString("latin1"), entry]));
   for (const { id, appliedAtMs } of once.values()) {
     const key = keyedKey(id);
-    const stored = view.get(key);
+    const stored = state.get(key);
     if (stored !== undefined) writes.removes.push(keyedTimeKey(decodeNumber(stored), id));
     writes.puts.push({ key, value: encodeNumber(appliedAtMs) });
     writes.puts.push({ key: keyedTimeKey(appliedAtMs, id), value: Buffer.of(0) });
@@ -97,7 +97,7 @@ function planKeyed(view: View, keyed: Commit["keyed"], writes: Writes): void {
   writes.removes = writes.removes.filter((key) => !put.has(key.toString("latin1")));
 }
 
-function planLedger(view: View, { ledger }: Commit, writes: Writes): void {
+function planLedger(state: State, { ledger }: Commit, writes: Writes): void {
   const sums = new Map<string, { key: Buffer; count: number }>();
   for (const row of ledger) {
     assert(row.minute % 60 === 0 && row.minute >= 0, `a minute in epoch seconds, got ${row.minute}`);
@@ -105,7 +105,7 @@ function planLedger(view: View, { ledger }: Commit, writes: Writes): void {
     const at = key.toString("latin1");
     let sum = sums.get(at);
     if (sum === undefined) {
-      const stored = view.get(key);
+      const stored = state.get(key);
       sum = { key, count: stored === undefined ? 0 : decodeNumber(stored) };
       sums.set(at, sum);
     }
@@ -122,16 +122,16 @@ export interface ForgetPlan {
   bootsFrom: Buffer;
 }
 
-export function planForget(view: View, nowMs: number, bootsFrom: Buffer): ForgetPlan {
+export function planForget(state: State, nowMs: number, bootsFrom: Buffer): ForgetPlan {
   const removes: Buffer[] = [];
   const { start } = tableRange("keyedTime");
-  const expired = view.range(start, keyedTimeKey(nowMs - keyedKeptMs, Buffer.alloc(0)), forgetRows);
+  const expired = state.range(start, keyedTimeKey(nowMs - keyedKeptMs, Buffer.alloc(0)), forgetRows);
   for (const { key } of expired) {
     const id = idOfKeyedTimeKey(key);
     removes.push(key, keyedKey(id));
   }
   const table = tableRange("boot");
-  const page = view.range(bootsFrom.length === 0 ? table.start : bootsFrom, table.end, forgetRows);
+  const page = state.range(bootsFrom.length === 0 ? table.start : bootsFrom, table.end, forgetRows);
   let boots = 0;
   for (const { key, value } of page) {
     if (decodeBoot(bootOfKey(key), value).lastAppliedMs >= nowMs - bootKeptMs) continue;

@@ -3,7 +3,9 @@
 // L1. No JavaScript runs while LMDB's write lock is held: a change is put together before, against a snapshot, and then
 //     handed over as one batch that LMDB's own thread applies on condition that the head's version is still the one of
 //     that snapshot. (A worker thread that is terminated inside transactionSync never ends and keeps the lock: the
-//     shard would hang until the whole process is killed. Measured; a batch in flight survives or vanishes whole.)
+//     shard would hang until the whole process is killed. Measured; a batch in flight survives or vanishes whole.) For
+//     the same reason a writing side calls few of lmdb-js's object methods: one that is called just when its thread is
+//     being terminated aborts the process, so `look` has no transaction object and `space` is asked only near the limit.
 // L2. A batch is one transaction with one fdatasync: when `change` settles with true, it is on disk.
 // L3. The map's size is a budget, and ours to keep: lmdb-js would enlarge the map silently. A change that is subject to
 //     the budget is refused as store-full when used pages and its own bytes pass nine tenths of it; the last tenth is
@@ -43,11 +45,15 @@ interface FastTable {
   getBinaryFast(key: Buffer, options: { transaction: Transaction }): Buffer | undefined;
 }
 
-/** One state of the shard. Close it: it keeps old pages alive. */
-export interface View extends Rows {
+/** One state of the shard. */
+export interface State extends Rows {
   readonly head: ShardHead;
   /** Counts the changes of the shard: what `change` is conditional on. */
   readonly version: number;
+}
+
+/** A state that stays. Close it: it keeps old pages alive. */
+export interface View extends State {
   keys(start: Buffer, end: Buffer, most: number): Buffer[];
   /** Without a copy: valid until the next call of anything. */
   peek(key: Buffer): Uint8Array | undefined;
@@ -75,6 +81,9 @@ export class Environment {
   readonly #head: Database<Buffer, Buffer>;
   /** A write that gave no answer in time and is still under way. */
   #late = false;
+  /** Used bytes when they were last looked at, and what was written since. */
+  #measured = Number.POSITIVE_INFINITY;
+  #sinceMeasured = 0;
 
   private constructor(
     options: EnvironmentOptions,
@@ -151,22 +160,51 @@ export class Environment {
     );
   }
 
-  /** The newest state there is. */
+  /** The newest state there is, to be held. */
   view(): View {
-    const { path } = this.#options;
-    try {
+    return this.#outages(() => {
       this.#data.resetReadTxn();
       const transaction = this.#data.useReadTransaction();
       try {
-        const entry = this.#head.getEntry(headKey, { transaction });
-        if (entry?.version === undefined) throw new Outage("store-corrupt", "the shard's head is missing");
-        return makeView(this.#data, transaction, decodeHead(entry.value), entry.version);
+        return this.#viewOf(transaction);
       } catch (error) {
         transaction.done();
         throw error;
       }
+    });
+  }
+
+  /** The newest state there is, for this turn of the event loop only: nothing may be awaited while it is used. */
+  look<T>(use: (state: State) => T): T {
+    return this.#outages(() => {
+      this.#data.resetReadTxn();
+      return use({ ...this.#headOf({}), ...rowsOf(this.#data, {}) });
+    });
+  }
+
+  #viewOf(transaction: Transaction): View {
+    const data = this.#data;
+    const fast = data as unknown as FastTable;
+    return {
+      ...this.#headOf({ transaction }),
+      ...rowsOf(data, { transaction }),
+      peek: (key) => fast.getBinaryFast(key, { transaction }),
+      keys: (start, end, most) => Array.from(data.getKeys({ start, end, limit: most, transaction })),
+      close: () => transaction.done(),
+    };
+  }
+
+  #headOf(options: { transaction?: Transaction }): { head: ShardHead; version: number } {
+    const entry = this.#head.getEntry(headKey, options);
+    if (entry?.version === undefined) throw new Outage("store-corrupt", "the shard's head is missing");
+    return { head: decodeHead(entry.value), version: entry.version };
+  }
+
+  #outages<T>(run: () => T): T {
+    try {
+      return run();
     } catch (error) {
-      throw toOutage(error, path);
+      throw toOutage(error, this.#options.path);
     }
   }
 
@@ -195,8 +233,14 @@ export class Environment {
 
   #refuseIfFull(bytes: number): void {
     const { path, mapBytes } = this.#options;
+    const most = mapBytes * 0.9;
+    this.#sinceMeasured += bytes;
+    // Far from the limit, also if small rows take several times their size in half-filled pages.
+    if (this.#measured + 4 * this.#sinceMeasured + (1 << 20) < most) return;
     const { usedBytes } = this.space();
-    if (usedBytes + bytes > mapBytes * 0.9)
+    this.#measured = usedBytes;
+    this.#sinceMeasured = bytes;
+    if (usedBytes + bytes > most)
       throw new Outage(
         "store-full",
         `${path} holds ${usedBytes} bytes; ${bytes} more would pass nine tenths of its ${mapBytes}`,
@@ -252,24 +296,15 @@ interface TableStats {
   overflowPages: number;
 }
 
-function makeView(
-  data: RootDatabase<Buffer, Buffer>,
-  transaction: Transaction,
-  head: ShardHead,
-  version: number,
-): View {
-  const fast = data as unknown as FastTable;
-  const iterate = (start: Buffer, end: Buffer, most: number) =>
-    data.getRange({ start, end, limit: most, transaction });
+function rowsOf(data: RootDatabase<Buffer, Buffer>, options: { transaction?: Transaction }): Rows {
   return {
-    head,
-    version,
-    get: (key) => data.get(key, { transaction }),
-    peek: (key) => fast.getBinaryFast(key, { transaction }),
+    get: (key) => data.get(key, options),
     // Read to the end at once: no cursor outlives the call, so closing is safe at any time between calls.
-    range: (start, end, most) => Array.from(iterate(start, end, most), ({ key, value }) => ({ key, value })),
-    keys: (start, end, most) => Array.from(data.getKeys({ start, end, limit: most, transaction })),
-    close: () => transaction.done(),
+    range: (start, end, most) =>
+      Array.from(data.getRange({ start, end, limit: most, ...options }), ({ key, value }) => ({
+        key,
+        value,
+      })),
   };
 }
 

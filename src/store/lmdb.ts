@@ -9,7 +9,7 @@ import type { Clock } from "../base/clock.ts";
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
 import { planCommit, planForget } from "./changes.ts";
-import { Environment, type SpaceUsed, type View, type Writes } from "./environment.ts";
+import { Environment, type SpaceUsed, type State, type Writes } from "./environment.ts";
 import type { ShardHead } from "./head.ts";
 import { keyedKey } from "./keys.ts";
 import { decodeNumber } from "./rows.ts";
@@ -87,27 +87,27 @@ class Shard implements LmdbShardStore {
   }
 
   async claim(owner: { node: string; mapVersion: number }): Promise<ClaimResult> {
-    return await this.#decide<ClaimResult>((view) => {
-      const last = view.head.owner;
+    return await this.#decide<ClaimResult>((now) => {
+      const last = now.head.owner;
       const older = last !== undefined && owner.mapVersion < last.mapVersion;
       const other = last !== undefined && owner.mapVersion === last.mapVersion && owner.node !== last.node;
       if (last !== undefined && (older || other))
         return { answer: { kind: "refused", owner: last.node, mapVersion: last.mapVersion } };
       const { node, mapVersion } = owner;
-      const { epoch, claims } = view.head;
-      const head = { ...view.head, epoch: epoch + 1, claims: claims + 1, owner: { node, mapVersion } };
-      const state = { ...readState(view), epoch: head.epoch, claims: head.claims };
+      const { epoch, claims } = now.head;
+      const head = { ...now.head, epoch: epoch + 1, claims: claims + 1, owner: { node, mapVersion } };
+      const state = { ...readState(now), epoch: head.epoch, claims: head.claims };
       const writes = { puts: [], removes: [] };
       return { answer: { kind: "claimed", state }, change: { head, writes, budgeted: false } };
     });
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
-    const result = await this.#decide<CommitResult>((view) => {
-      const { epoch, offset } = view.head;
+    const result = await this.#decide<CommitResult>((now) => {
+      const { epoch, offset } = now.head;
       if (commit.epoch !== epoch) return { answer: { kind: "fenced", epoch } };
       if (commit.from !== offset) return { answer: { kind: "at", offset } };
-      const { ids, head, writes } = planCommit(view, commit);
+      const { ids, head, writes } = planCommit(now, commit);
       return { answer: { kind: "ok", ids }, change: { head, writes, budgeted: true } };
     });
     if (++this.#commits % commitsPerReaderCheck === 0) this.#environment.readerCheck();
@@ -115,27 +115,23 @@ class Shard implements LmdbShardStore {
   }
 
   async keyedApplied(ids: readonly Uint8Array[], nowMs: number): Promise<boolean[]> {
-    if (ids.length === 0) return [];
-    const view = this.#environment.view();
-    try {
-      return ids.map((id) => {
-        const stored = view.get(keyedKey(id));
+    return this.#environment.look((state) =>
+      ids.map((id) => {
+        const stored = state.get(keyedKey(id));
         return stored !== undefined && decodeNumber(stored) >= nowMs - keyedKeptMs;
-      });
-    } finally {
-      view.close();
-    }
+      }),
+    );
   }
 
   async forget(epoch: number, nowMs: number): Promise<{ keyed: number; boots: number }> {
     let bootsFrom = this.#bootsFrom;
-    const result = await this.#decide((view) => {
-      if (view.head.epoch !== epoch) return { answer: { keyed: 0, boots: 0 } };
-      const { writes, keyed, boots, ...plan } = planForget(view, nowMs, this.#bootsFrom);
+    const result = await this.#decide((now) => {
+      if (now.head.epoch !== epoch) return { answer: { keyed: 0, boots: 0 } };
+      const { writes, keyed, boots, ...plan } = planForget(now, nowMs, this.#bootsFrom);
       bootsFrom = plan.bootsFrom;
       const answer = { keyed, boots };
       if (writes.removes.length === 0) return { answer };
-      return { answer, change: { head: view.head, writes, budgeted: false } };
+      return { answer, change: { head: now.head, writes, budgeted: false } };
     });
     this.#bootsFrom = bootsFrom;
     return result;
@@ -149,19 +145,14 @@ class Shard implements LmdbShardStore {
     await this.#environment.close();
   }
 
-  async #decide<T>(decide: (view: View) => Decision<T>): Promise<T> {
+  async #decide<T>(decide: (state: State) => Decision<T>): Promise<T> {
     for (let tries = 0; tries < triesMax; tries++) {
-      const view = this.#environment.view();
-      let decision: Decision<T>;
-      try {
-        decision = decide(view);
-      } finally {
-        view.close();
-      }
-      const { answer, change } = decision;
+      const { answer, change, version } = this.#environment.look((state) => ({
+        ...decide(state),
+        version: state.version,
+      }));
       if (change === undefined) return answer;
-      if (await this.#environment.change(view.version, change.head, change.writes, change.budgeted))
-        return answer;
+      if (await this.#environment.change(version, change.head, change.writes, change.budgeted)) return answer;
     }
     throw new Outage("store-unavailable", `${this.#path}: others changed it ${triesMax} times in a row`);
   }

@@ -6,7 +6,8 @@ import { assert } from "../base/assert.ts";
 import type { Door } from "../metric/frame.ts";
 import { decodeBlob } from "./blob.ts";
 import { Grid, type GridRange } from "./cells.ts";
-import type { View } from "./environment.ts";
+import type { State, View } from "./environment.ts";
+import type { Rows } from "./names.ts";
 import { findNodes, findSeries } from "./find.ts";
 import {
   blobPlace,
@@ -33,21 +34,20 @@ const pageRows = 1024;
 /** Blobs merged before others get a turn: some milliseconds. */
 const blobsPerTurn = 16;
 
-export function readState(view: View): ShardState {
-  const { owner: _owner, nextSeries: _series, nextNode: _node, ...state } = view.head;
+export function readState(now: State): ShardState {
+  const { owner: _owner, nextSeries: _series, nextNode: _node, ...state } = now.head;
   const boots: BootApplied[] = [];
-  for (const { key, value } of rowsOf(view, tableRange("boot")))
-    boots.push(decodeBoot(bootOfKey(key), value));
+  for (const { key, value } of rowsOf(now, tableRange("boot"))) boots.push(decodeBoot(bootOfKey(key), value));
   return { ...state, boots };
 }
 
 /** All rows of the range, page by page. */
 function* rowsOf(
-  view: View,
+  rows: Rows,
   { start, end }: { start: Buffer; end: Buffer },
 ): Generator<{ key: Buffer; value: Buffer }> {
   for (let from = start; ; ) {
-    const page = view.range(from, end, pageRows);
+    const page = rows.range(from, end, pageRows);
     yield* page;
     const last = page.at(-1);
     if (page.length < pageRows || last === undefined) return;

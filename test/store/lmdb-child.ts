@@ -1,16 +1,21 @@
 // The other process (or thread) of test/store/lmdb-faults.test.ts: what it does is its first argument.
 //
 //   owner FOLDER MAPVERSION   claims shard 0 and commits ranges for ever: one point per commit to the series `s`, whose
-//                             value is the offset; says "o OFFSET" after each answer of ok
+//                             value is the offset; says "e EPOCH", and "o OFFSET" after each answer of ok. With a
+//                             further word, `pause`, it does nothing after the first until it is continued: a process
+//                             that is stopped while it writes would hold LMDB's lock
 //   zombie FOLDER EPOCH       goes on committing with an old epoch; says what it is answered
+//   host FOLDER FROM UNTIL    runs owners in worker threads, one for each map version, and terminates each at a random
+//                             moment; says "t MAPVERSION OFFSET" after each
 //   reader FOLDER             opens a snapshot, says "open", and holds it
-import { isMainThread, parentPort, workerData } from "node:worker_threads";
+import { once } from "node:events";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { systemClock } from "../../src/base/clock.ts";
 import { createLmdbEngine } from "../../src/store/lmdb.ts";
 import { columns, commitOf, key } from "../contract/store-helpers.ts";
 
 const args = isMainThread ? process.argv.slice(2) : (workerData as string[]);
-const [role, folder = "", number = "0"] = args;
+const [role, folder = "", number = "0", last = ""] = args;
 const port = parentPort;
 const say = (text: string) => {
   if (port === null) process.stdout.write(`${text}\n`);
@@ -55,7 +60,13 @@ if (role === "owner") {
       break;
     }
     offset = to;
+    const paused = last === "pause" && claim.state.offset === commit.from;
+    const continued = paused ? once(process, "SIGCONT") : undefined;
+    // A listener for signals does not keep a process alive.
+    const alive = paused ? setInterval(() => {}, 1000) : undefined;
     say(`o ${offset}`);
+    await continued;
+    clearInterval(alive);
   }
 } else if (role === "zombie") {
   const store = await engine.openShard(0);
@@ -72,6 +83,19 @@ if (role === "owner") {
       }),
     );
     say(`z ${result.kind}`);
+  }
+} else if (role === "host") {
+  for (let version = Number(number); version <= Number(last); version++) {
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: ["owner", folder, String(version)],
+    });
+    let offset = 0;
+    worker.on("message", (line: string) => {
+      if (line.startsWith("o ")) offset = Number(line.slice(2));
+    });
+    for (let left = 2 + Math.floor(Math.random() * 20); left > 0; left--) await once(worker, "message");
+    await worker.terminate();
+    say(`t ${version} ${offset}`);
   }
 } else {
   const reader = await engine.openReader(0);

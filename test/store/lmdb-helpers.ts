@@ -11,16 +11,20 @@ import { messageOf } from "../../src/base/errors.ts";
 import { createLmdbEngine, type LmdbEngine } from "../../src/store/lmdb.ts";
 import type { DeadLetter } from "../../src/store/store.ts";
 
-export const childPath = new URL(
+const childPath = new URL(
   `./lmdb-child${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`,
   import.meta.url,
 );
 
+const children = new Set<ChildProcess>();
+
+/** A folder of its own; it and all children started meanwhile are gone afterwards, however the test ended. */
 export async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "millrace-store-"));
   try {
     await use(folder);
   } finally {
+    for (const child of children) child.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -32,7 +36,9 @@ export function engineIn(folder: string, mapBytes = 256 << 20): LmdbEngine {
 export interface Child {
   process: ChildProcess;
   lines: string[];
-  /** Settles when a line that begins with `start` has come, or the child has ended. */
+  /** Settles at the next output; throws when the child has ended. */
+  output(): Promise<void>;
+  /** Settles when a line that begins with `start` has come; throws when the child has ended. */
   line(start: string): Promise<void>;
   kill(): Promise<void>;
 }
@@ -42,12 +48,17 @@ export function start(...args: string[]): Child {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const lines: string[] = [];
-  const ended = once(child, "exit");
+  children.add(child);
+  const ended = once(child, "exit").finally(() => children.delete(child));
   const reader = createInterface(child.stdout);
   reader.on("line", (line) => lines.push(line));
   return {
     process: child,
     lines,
+    async output() {
+      await Promise.race([once(child.stdout, "data"), ended]);
+      assert.equal(child.exitCode, null, `the ${args[0]} lives; it said ${lines.slice(-3).join("; ")}`);
+    },
     async line(start) {
       const come = new Promise<void>((resolve) => {
         const look = () => {
