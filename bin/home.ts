@@ -1,7 +1,8 @@
 // One system on one MILLRACE_HOME: the second one refuses. The lock is a file that names the holder by pid and start
 // time, so a holder that was killed never blocks anybody and a reused pid never looks like one.
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { Outage } from "../src/base/errors.ts";
+import { makeFolder } from "../src/base/folder.ts";
 import { lockFile } from "../src/config/places.ts";
 
 export interface HomeLock {
@@ -13,7 +14,7 @@ export function lockHome(home: string): HomeLock {
   const path = lockFile({ home });
   const mine = holderOf(process.pid);
   try {
-    mkdirSync(home, { recursive: true });
+    makeFolder(home);
     for (let tries = 0; tries < 5; tries++) {
       if (create(path, mine)) {
         return {

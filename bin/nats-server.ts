@@ -3,11 +3,12 @@
 // N1. `sync_interval: always`: an acknowledged frame has been fsynced.
 // N2. A server that an earlier, killed process left behind on our folder is ended before a new one starts.
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Outage } from "../src/base/errors.ts";
+import { makeFolder } from "../src/base/folder.ts";
 import { natsFolder } from "../src/config/places.ts";
 import { formatAddress, type Settings } from "../src/config/settings.ts";
 import { listen } from "../src/config/listen.ts";
@@ -23,7 +24,7 @@ export async function startNats(context: ProcessContext): Promise<Running> {
   const { settings, log, stopping } = context;
   const budget = await budgetOf(settings);
   const folder = natsFolder(settings);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const config = join(folder, "nats.conf");
   const pidFile = join(folder, "nats.pid");
   await endLeftover(pidFile, config);

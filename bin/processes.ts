@@ -1,7 +1,7 @@
 // The processes of the Procfile, each put together from its parts. Nothing here decides anything.
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { isOutage } from "../src/base/errors.ts";
+import { makeFolder } from "../src/base/folder.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import type { Bus } from "../src/bus/bus.ts";
@@ -48,13 +48,13 @@ export function withoutSecrets(url: string): string {
 }
 
 export async function budgetOf(settings: Settings): Promise<Budget> {
-  await mkdir(settings.home, { recursive: true });
+  makeFolder(settings.home);
   return splitBudget(await diskBudget(settings.diskBudget, settings.home), settings.shards);
 }
 
 async function openDirectory(context: ProcessContext, bus: Bus, name: string): Promise<Directory> {
   const file = directoryFile(context.settings, name);
-  await mkdir(dirname(file), { recursive: true });
+  makeFolder(dirname(file));
   const directory = await Directory.open({ file, clock, log: context.log, counters: context.counters });
   directory.follow(await untilDone(context, () => bus.kv(tenantsBucket)));
   return directory;
@@ -145,7 +145,7 @@ async function serveFaults(bus: Bus, supervisor: Supervisor): Promise<void> {
 
 export async function startGateway(context: ProcessContext): Promise<Running> {
   const { settings, log, counters } = context;
-  await mkdir(settings.home, { recursive: true });
+  makeFolder(settings.home);
   const bus = await connect(context, "gateway");
   const directory = await openDirectory(context, bus, "gateway");
   const gateway = await openGateway({ settings, bus, directory, clock, random, counters, log });

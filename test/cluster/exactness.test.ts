@@ -17,7 +17,9 @@ const seed = Number(process.env["MILLRACE_SEED"] ?? Date.now() % 1_000_000);
 /** What a sender knows: by series, the sum of what was acknowledged. */
 type Ledger = Map<string, { sum: number; count: number }>;
 
-test(`every acknowledged point is stored once through ${kills} kills (MILLRACE_SEED=${seed})`, async (t) => {
+test(`every acknowledged point is stored once through ${kills} kills (MILLRACE_SEED=${seed})`, {
+  timeout: 120_000,
+}, async (t) => {
   t.diagnostic(`seed ${seed}`);
   const random = seededRandom(seed);
   const system = await System.start({

@@ -8,7 +8,9 @@ import { streamSubject } from "../../src/bus/subjects.ts";
 import { startNatsServer } from "../harness/nats-server.ts";
 import { eventually, freePorts, System } from "../harness/system.ts";
 
-test("NATS down at the start: the system waits, says so, and goes on when it comes", async (t) => {
+test("NATS down at the start: the system waits, says so, and goes on when it comes", {
+  timeout: 120_000,
+}, async (t) => {
   const [natsPort] = await freePorts(1);
   const system = new System(
     { env: { MILLRACE_NATS_URL: `nats://127.0.0.1:${natsPort}` } },
@@ -24,7 +26,9 @@ test("NATS down at the start: the system waits, says so, and goes on when it com
   assert.equal((await system.sink(system.demo.writeKey, "late.start 1\n")).status, 202);
 });
 
-test("NATS killed while sending: HTTP answers 503, TCP waits, nothing is lost", async (t) => {
+test("NATS killed while sending: HTTP answers 503, TCP waits, nothing is lost", {
+  timeout: 120_000,
+}, async (t) => {
   const server = await startNatsServer();
   t.after(() => server.close());
   const system = await System.start({ env: { MILLRACE_NATS_URL: server.url } });
@@ -64,7 +68,9 @@ test("NATS killed while sending: HTTP answers 503, TCP waits, nothing is lost", 
   );
 });
 
-test("a corrupt frame is a dead letter with its reason, and the rest flows", async (t) => {
+test("a corrupt frame is a dead letter with its reason, and the rest flows", {
+  timeout: 120_000,
+}, async (t) => {
   const system = await System.start({ shards: 1 });
   t.after(() => system.close());
   const { writeKey, readKey } = system.demo;
@@ -81,7 +87,9 @@ test("a corrupt frame is a dead letter with its reason, and the rest flows", asy
   assert.match(metrics, /shard_dead_total\{shard="0"\} 3/);
 });
 
-test("time stamps out of range are refused with a reason; the others of the body count", async (t) => {
+test("time stamps out of range are refused with a reason; the others of the body count", {
+  timeout: 120_000,
+}, async (t) => {
   const system = await System.start();
   t.after(() => system.close());
   const now = Math.floor(Date.now() / 1000);

@@ -10,7 +10,7 @@ import { eventually, freePorts, System } from "../harness/system.ts";
 
 const shell = promisify(execFile);
 
-test("paste what the start prints, stop, start again: the data is there", async (t) => {
+test("paste what the start prints, stop, start again: the data is there", { timeout: 120_000 }, async (t) => {
   const system = await System.start();
   t.after(() => system.close());
   const line = (start: string) => {
@@ -47,7 +47,9 @@ test("paste what the start prints, stop, start again: the data is there", async 
   }
 });
 
-test("Ctrl-C while a sender sends over TCP loses nothing of what was taken", async (t) => {
+test("Ctrl-C while a sender sends over TCP loses nothing of what was taken", {
+  timeout: 120_000,
+}, async (t) => {
   const system = await System.start();
   t.after(() => system.close());
   const { writeKey, readKey } = system.demo;
@@ -69,7 +71,7 @@ test("Ctrl-C while a sender sends over TCP loses nothing of what was taken", asy
   assert.equal(there, 20_000);
 });
 
-test("a second system on the same home refuses, and the first goes on", async (t) => {
+test("a second system on the same home refuses, and the first goes on", { timeout: 120_000 }, async (t) => {
   const system = await System.start();
   t.after(() => system.close());
   const second = new System({ home: system.home }, await freePorts(6));
@@ -79,7 +81,7 @@ test("a second system on the same home refuses, and the first goes on", async (t
   assert.equal((await system.sink(system.demo.writeKey, "still.here 1\n")).status, 202);
 });
 
-test("a port that is taken is named with its setting", async (t) => {
+test("a port that is taken is named with its setting", { timeout: 120_000 }, async (t) => {
   const ports = await freePorts(6);
   const f = async (index: number, setting: string) => {
     const blocker = createServer();
@@ -101,7 +103,9 @@ test("a port that is taken is named with its setting", async (t) => {
   await f(4, "MILLRACE_NODE_LISTEN");
 });
 
-test("unknown and impossible settings, and another number of shards, stop the start with a sentence", async (t) => {
+test("unknown and impossible settings, and another number of shards, stop the start with a sentence", {
+  timeout: 120_000,
+}, async (t) => {
   const f = async (env: Record<string, string>, expected: RegExp, home?: string) => {
     const system = new System({ env, ...(home === undefined ? {} : { home }) }, await freePorts(6));
     t.after(() => system.close());
@@ -121,7 +125,9 @@ test("unknown and impossible settings, and another number of shards, stop the st
   await f({ MILLRACE_SHARDS: "3" }, /MILLRACE_SHARDS is 3, but this system was made with 2/, system.home);
 });
 
-test("what dies is started again, the others live on; kill -9 of up leaves nothing behind", async (t) => {
+test("what dies is started again, the others live on; kill -9 of up leaves nothing behind", {
+  timeout: 120_000,
+}, async (t) => {
   const system = await System.start();
   t.after(() => system.close());
   const before = Object.fromEntries(
