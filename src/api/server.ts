@@ -119,7 +119,14 @@ export async function createApi(options: ApiOptions): Promise<Api> {
           : ["400 Bad Request", "this is not HTTP\n"];
       if (socket.writable)
         socket.end(
-          `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`,
+          [
+            `HTTP/1.1 ${status}`,
+            "Content-Type: text/plain; charset=utf-8",
+            `Content-Length: ${text.length}`,
+            "Connection: close",
+            "",
+            text,
+          ].join("\r\n"),
         );
       else socket.destroy();
     },
