@@ -5,7 +5,7 @@ import { seededRandom } from "../../src/base/random.ts";
 import { createMemoryBus, type MemoryBus, type PublishFault } from "../../src/bus/memory.ts";
 import { busContract } from "../contract/bus.ts";
 import { bytes, listen, text, watchWords } from "./listen.ts";
-import { ManualClock } from "./manual-clock.ts";
+import { ManualClock } from "../harness/clock.ts";
 
 const caps = { bytesMax: 1_000_000, duplicateWindowMs: 60_000 };
 

@@ -14,7 +14,7 @@ import { streamName } from "../../src/bus/subjects.ts";
 import { busContract } from "../contract/bus.ts";
 import { type NatsServer, startNatsServer } from "../harness/nats-server.ts";
 import { bytes, connectedAgain, Heard, listen, watchWords } from "./listen.ts";
-import { ManualClock } from "./manual-clock.ts";
+import { ManualClock } from "../harness/clock.ts";
 import { busFor, limit, open, serverFor } from "./real.ts";
 
 const caps = { bytesMax: 64 * 1024 * 1024, duplicateWindowMs: 60_000 };

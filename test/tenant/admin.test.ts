@@ -9,7 +9,7 @@ import { tenantsBucket } from "../../src/bus/subjects.ts";
 import { addKey, addTenant, adopt, findTenant, listTenants, removeKey } from "../../src/tenant/admin.ts";
 import { hashKey } from "../../src/tenant/keys.ts";
 import { encodeJson, type TenantBucket } from "../../src/tenant/record.ts";
-import { ManualClock } from "../bus/manual-clock.ts";
+import { ManualClock } from "../harness/clock.ts";
 import { busFor, limit, serverFor } from "../bus/real.ts";
 
 const clock = new ManualClock();

@@ -10,7 +10,7 @@ import { tenantsBucket } from "../../src/bus/subjects.ts";
 import { type Added, addTenant } from "../../src/tenant/admin.ts";
 import { Directory } from "../../src/tenant/directory.ts";
 import { Heard } from "../bus/listen.ts";
-import { ManualClock } from "../bus/manual-clock.ts";
+import { ManualClock } from "../harness/clock.ts";
 
 export interface World {
   bus: MemoryBus;
