@@ -6,7 +6,9 @@
 // S3. Any answer to a commit but ok, and any error, throws everything in memory away: the next life starts from the
 //     store's offset.
 // S4. Waiting for the store or the bus is a state, not a death. A bug is thrown to whoever started the actor.
-// S5. What is in memory is bounded: frames queued, rows and bytes uncommitted.
+// S5. What was applied is remembered by the record's time, never by a clock here: an actor that is days behind knows a
+//     repeated frame as well as one that keeps up.
+// S6. What is in memory is bounded: frames queued, rows and bytes uncommitted.
 import type { Backoff } from "../src/base/backoff.ts";
 import type { Clock } from "../src/base/clock.ts";
 import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
@@ -39,7 +41,7 @@ export type Ended =
   | { kind: "fenced"; epoch: number }
   | { kind: "failed"; code: string; why: string };
 
-/** S5. Frames queued behind a commit; beyond it the reader is closed until they are worked off. */
+/** S6. Frames queued behind a commit; beyond it the reader is closed until they are worked off. */
 const queueBytesMax = 32 << 20;
 const uncommittedRowsMax = 1_000_000;
 const uncommittedBytesMax = 128 << 20;
@@ -151,6 +153,8 @@ class Life {
   readonly #epoch: number;
   #offset: number;
   #incarnation: string;
+  /** The broker's time at the offset. */
+  #frameTimeMs: number;
   readonly #state: ShardState;
   #reader: Reader | undefined;
   /** Which reader may speak. */
@@ -184,6 +188,7 @@ class Life {
     this.#epoch = state.epoch;
     this.#offset = state.offset;
     this.#incarnation = state.incarnation;
+    this.#frameTimeMs = state.frameTimeMs;
     this.#nextTrimMs = options.clock.monotonicMs() + trimEveryMs;
     this.#nextForgetMs = options.clock.monotonicMs() + forgetEveryMs;
     wakers.add(this.#onWake);
@@ -281,7 +286,7 @@ class Life {
         const decoded = this.#batch.decode(recorded);
         const keyed = this.#batch.keyedIdOf(decoded);
         const stored =
-          keyed !== undefined && (await this.#store.keyedApplied([keyed], clock.nowMs()))[0] === true;
+          keyed !== undefined && (await this.#store.keyedApplied([keyed], recorded.timeMs))[0] === true;
         this.#batch.apply(recorded, decoded, stored);
         this.#dueMs ??= clock.monotonicMs() + this.#intervalMs();
       }
@@ -342,6 +347,7 @@ class Life {
       );
     this.#batch.committed(result.ids);
     this.#offset = commit.to;
+    this.#frameTimeMs = commit.frameTimeMs;
     this.#dueMs = undefined;
     this.#commitMs = clock.monotonicMs() - started;
     this.#counts.commits++;
@@ -370,7 +376,7 @@ class Life {
     }
     if (now >= this.#nextForgetMs) {
       this.#nextForgetMs = now + forgetEveryMs;
-      await this.#store.forget(this.#epoch, clock.nowMs());
+      await this.#store.forget(this.#epoch, this.#frameTimeMs);
     }
   }
 
