@@ -126,7 +126,7 @@ export class ShardActor {
       try {
         return await life.live();
       } finally {
-        await life.close();
+        life.close();
       }
     } finally {
       await store.close();
@@ -223,11 +223,9 @@ class Life {
     }
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#wakers.delete(this.#onWake);
-    const reader = this.#reader;
-    this.#reader = undefined;
-    await reader?.close();
+    this.#closeReader();
   }
 
   /** The record must be the one that the offset counts, and must still hold what comes next. */
@@ -253,7 +251,7 @@ class Life {
   async #openReader(): Promise<void> {
     const { bus, shard } = this.#options;
     const opening = ++this.#opening;
-    this.#reader = await bus.read(shard, this.#batch.read + 1, {
+    const reader = await bus.read(shard, this.#batch.read + 1, {
       onFrame: (frame) => {
         // A closed reader may still hand over what was on its way: the next one brings it again.
         if (opening !== this.#opening) return;
@@ -268,13 +266,24 @@ class Life {
         this.#wake();
       },
     });
+    // It may have filled the queue before it was even in our hands.
+    if (opening === this.#opening) this.#reader = reader;
+    else this.#close(reader);
   }
 
   #closeReader(): void {
     const reader = this.#reader;
     this.#reader = undefined;
     this.#opening++;
-    reader?.close().catch(() => {});
+    if (reader !== undefined) this.#close(reader);
+  }
+
+  /** Nobody waits for it: nothing depends on when, or whether, the other side hears of it. */
+  #close(reader: Reader): void {
+    const { log, shard } = this.#options;
+    reader
+      .close()
+      .catch((error: unknown) => log.warn({ shard, why: messageOf(error) }, "closing a reader failed"));
   }
 
   async #ingestQueued(): Promise<void> {
