@@ -17,8 +17,9 @@ export class ManualClock implements Clock {
     this.#nowMs = nowMs;
   }
 
+  /** Whole, as the system's is, whatever fractions jittered waits have. */
   nowMs(): number {
-    return this.#nowMs;
+    return Math.floor(this.#nowMs);
   }
 
   monotonicMs(): number {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { Backoff } from "../../src/base/backoff.ts";
 import { seededRandom } from "../../src/base/random.ts";
+import type { Bus } from "../../src/bus/bus.ts";
 import { createMemoryBus, type MemoryBus } from "../../src/bus/memory.ts";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
 import type { Ladder } from "../../src/metric/bucket.ts";
@@ -155,6 +156,18 @@ export class World {
       };
       return { ...plain, ...change(store) };
     };
+  }
+
+  /** The bus with some of its calls replaced. */
+  busWith(change: Partial<Bus>): Bus {
+    return new Proxy(this.bus, {
+      get(target, property) {
+        const replaced: unknown = Reflect.get(change, property);
+        if (replaced !== undefined) return replaced;
+        const value: unknown = Reflect.get(target, property, target);
+        return typeof value === "function" ? (value.bind(target) as unknown) : value;
+      },
+    });
   }
 
   async snapshot<T>(use: (snapshot: Snapshot) => Promise<T>): Promise<T> {
