@@ -47,7 +47,10 @@ export async function trimRecord(bus: Bus, clock: Clock, log: Log, options: Trim
   return upTo - first + 1;
 }
 
-/** The last sequence in [first, last] recorded before `timeMs`, by bisection; first - 1 when there is none. */
+/**
+ * The last sequence in [first, last] recorded before `timeMs`, by bisection; first - 1 when there is none. A frame that
+ * the record lost says nothing of those before it: it counts as young, and what that leaves goes in a later round.
+ */
 async function lastBefore(
   bus: Bus,
   shard: number,
@@ -60,7 +63,7 @@ async function lastBefore(
   while (low < high) {
     const middle = low + Math.ceil((high - low) / 2);
     const frame = await bus.frameAt(shard, middle);
-    if (frame === undefined || frame.timeMs < timeMs) low = middle;
+    if (frame !== undefined && frame.timeMs < timeMs) low = middle;
     else high = middle - 1;
   }
   return low;
