@@ -1,0 +1,144 @@
+// What must hold at the end of a run, whatever happened in it. Each answers sentences; none: all is well.
+import { decodeFrame, hex, type Frame } from "../../src/metric/frame.ts";
+import type { Interval, Snapshot } from "../../src/store/store.ts";
+import { tenantIds, type Workload } from "./workload.ts";
+import type { SimWorld } from "./world.ts";
+
+/** Ranges of commits follow each other without gap or overlap, epochs only rise, and each has one owner. */
+export function checkCommits(world: SimWorld): string[] {
+  const wrong: string[] = [];
+  const owners = new Map<number, string>();
+  let offset = 0;
+  let epoch = 0;
+  for (const commit of world.accepted) {
+    const said = JSON.stringify(commit);
+    if (commit.from !== offset) wrong.push(`a commit at offset ${offset} was taken: ${said}`);
+    if (commit.to < commit.from) wrong.push(`the offset went back: ${said}`);
+    if (commit.epoch < epoch) wrong.push(`a commit of an old epoch was taken after ${epoch}: ${said}`);
+    const owner = owners.get(commit.epoch) ?? commit.life;
+    if (owner !== commit.life) wrong.push(`two owners in one epoch, ${owner} as well: ${said}`);
+    owners.set(commit.epoch, commit.life);
+    offset = commit.to;
+    epoch = commit.epoch;
+  }
+  return wrong;
+}
+
+/** The store holds exactly what the record said, each frame once, holes left out; and its books say the same. */
+export async function checkStore(world: SimWorld, snapshot: Snapshot): Promise<string[]> {
+  const wrong: string[] = [];
+  const state = await snapshot.state();
+  const last = world.record.at(-1)?.sequence ?? 0;
+  if (state.offset !== last) wrong.push(`the offset is ${state.offset}, the record ends at ${last}`);
+  for (const [from, to] of state.holes)
+    for (let sequence = from; sequence <= to; sequence++)
+      if (!world.lost.has(sequence)) wrong.push(`frame ${sequence} is called a hole, but was not lost`);
+
+  const expected = expectedOf(world, state.holes);
+  for (const tenant of tenantIds) {
+    const series = await snapshot.findSeries(tenant, "*", 10_000);
+    series.push(...(await snapshot.findSeries(tenant, "*.*", 10_000)));
+    const ids = series.map(({ id }) => id);
+    const cells = await snapshot.fetch(ids, { start: 0, stepSeconds: 2 ** 32, width: 1 });
+    const stored = new Map(
+      series.map(({ name }, i) => [`${tenant} ${name}`, `${cells.points[i]} ${cells.sum[i]}`]),
+    );
+    const points = [...expected.points].filter(([key]) => key.startsWith(`${tenant} `));
+    wrong.push(
+      ...differences("series", stored, new Map(points.map(([k, { count, sum }]) => [k, `${count} ${sum}`]))),
+    );
+
+    const books = new Map<string, number>();
+    for (const row of await snapshot.ledger(tenant, 0, Number.MAX_SAFE_INTEGER))
+      add(books, `${tenant} ${row.door} ${row.fate} ${row.reason}`, row.count);
+    const expectedBooks = [...expected.books].filter(([key]) => key.startsWith(`${tenant} `));
+    wrong.push(...differences("books", books, new Map(expectedBooks)));
+  }
+  const letters = await snapshot.dead(1_000_000);
+  if (letters.length !== expected.dead)
+    wrong.push(`${letters.length} dead letters, expected ${expected.dead}`);
+  return wrong;
+}
+
+/** P1, P2 at the doors: what was acknowledged, or taken by a gateway that lived on, is recorded; nothing is twice. */
+export function checkDoors(world: SimWorld, workload: Workload): string[] {
+  const wrong: string[] = [];
+  const times = new Map<string, number>();
+  for (const frame of distinct(world.record.map(({ data }) => data)))
+    for (const { lines } of frame.sections)
+      for (const line of textLines(lines)) add(times, line.split(" ")[1] ?? line, 1);
+  for (const [value, count] of times) if (count !== 1) wrong.push(`point ${value} is in ${count} frames`);
+  for (const value of workload.acknowledged)
+    if (!times.has(String(value))) wrong.push(`point ${value} was acknowledged and is not recorded`);
+  for (const { mortal, taken } of world.gateways) {
+    if (mortal.dead) continue;
+    for (const value of taken)
+      if (!times.has(String(value))) wrong.push(`point ${value} of ${mortal.name} is not recorded`);
+  }
+  return wrong;
+}
+
+interface Expected {
+  points: Map<string, { count: number; sum: number }>;
+  books: Map<string, number>;
+  dead: number;
+}
+
+/** The simplest actor there could be: all frames in their order, no batches, no restarts. */
+function expectedOf(world: SimWorld, holes: readonly Interval[]): Expected {
+  const out: Expected = { points: new Map(), books: new Map(), dead: 0 };
+  const seen = new Set<string>();
+  for (const { sequence, data } of world.record) {
+    if (holes.some(([from, to]) => sequence >= from && sequence <= to)) continue;
+    const frame = frameOf(data);
+    const repeated = seen.has(nameOf(frame));
+    seen.add(nameOf(frame));
+    if (repeated && frame.identity.kind === "boot") continue;
+    for (const { tenant, door, lines } of frame.sections)
+      for (const line of textLines(lines)) {
+        const [name = "", value] = line.split(" ");
+        if (repeated) add(out.books, `${tenant} ${door} refused duplicate`, 1);
+        else if (value === undefined) {
+          add(out.books, `${tenant} ${door} dead malformed`, 1);
+          out.dead++;
+        } else {
+          add(out.books, `${tenant} ${door} stored `, 1);
+          const key = `${tenant} ${name}`;
+          const { count, sum } = out.points.get(key) ?? { count: 0, sum: 0 };
+          out.points.set(key, { count: count + 1, sum: sum + Number(value) });
+        }
+      }
+    if (!repeated)
+      for (const { tenant, door, reason, count } of frame.refusals)
+        add(out.books, `${tenant} ${door} refused ${reason}`, count);
+  }
+  return out;
+}
+
+function frameOf(data: Uint8Array): Frame {
+  const decoded = decodeFrame(data);
+  if (decoded.kind !== "frame") throw new Error(`a frame of ours can't be read: ${decoded.why}`);
+  return decoded.frame;
+}
+
+function nameOf({ identity }: Frame): string {
+  return identity.kind === "boot" ? `${hex(identity.boot)} ${identity.n}` : hex(identity.id);
+}
+
+function distinct(frames: readonly Uint8Array[]): Frame[] {
+  return [...new Map(frames.map((data) => [nameOf(frameOf(data)), frameOf(data)])).values()];
+}
+
+function textLines(lines: Uint8Array): string[] {
+  return Buffer.from(lines).toString().split("\n").slice(0, -1);
+}
+
+function add(counts: Map<string, number>, key: string, count: number): void {
+  counts.set(key, (counts.get(key) ?? 0) + count);
+}
+
+function differences<T>(what: string, stored: Map<string, T>, expected: Map<string, T>): string[] {
+  return [...new Set([...stored.keys(), ...expected.keys()])]
+    .filter((key) => stored.get(key) !== expected.get(key))
+    .map((key) => `${what} ${key}: stored ${String(stored.get(key))}, expected ${String(expected.get(key))}`);
+}

@@ -1,0 +1,197 @@
+// One shard's whole way in one process: gateways, a record that fails, actors that die, and a store that remembers who
+// committed what. Everything that happens follows from the seed.
+import { Backoff } from "../../src/base/backoff.ts";
+import { Counters } from "../../src/base/counters.ts";
+import { seededRandom, type Random } from "../../src/base/random.ts";
+import type { RecordedFrame } from "../../src/bus/bus.ts";
+import { createMemoryBus, type MemoryBus, type PublishFault } from "../../src/bus/memory.ts";
+import { Tally } from "../../src/gateway/accept.ts";
+import { ShardBatcher } from "../../src/gateway/batch.ts";
+import { RequestAcceptor } from "../../src/gateway/request.ts";
+import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
+import { createPlainRouter } from "../../src/kernel/plain-router.ts";
+import type { Ladder } from "../../src/metric/bucket.ts";
+import { createMemoryEngine } from "../../src/store/memory.ts";
+import type { ShardStore, StoreEngine } from "../../src/store/store.ts";
+import { ShardActor, type Ended } from "../../workers/shard-actor.ts";
+import { ManualClock } from "../harness/clock.ts";
+import { silentLog } from "../harness/log.ts";
+import { Mortal, type Faults } from "./mortal.ts";
+
+export const ladder: Ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
+
+export interface Gateway {
+  mortal: Mortal;
+  bus: MemoryBus;
+  batcher: ShardBatcher;
+  acceptor: RequestAcceptor;
+  /** Points (by their value) that went into its frames without a verdict of their own. */
+  taken: number[];
+}
+
+export interface Life {
+  mortal: Mortal;
+  bus: MemoryBus;
+  actor: ShardActor;
+  ended: Ended | undefined;
+}
+
+/** A commit that the store took. */
+export interface Accepted {
+  life: string;
+  epoch: number;
+  from: number;
+  to: number;
+}
+
+export class SimWorld {
+  readonly random: Random;
+  readonly clock = new ManualClock();
+  readonly faults: Faults;
+  readonly engine: StoreEngine = createMemoryEngine();
+  /** The broker as it is, without faults. */
+  readonly broker: MemoryBus;
+  /** Everything that was ever recorded, whatever became of it later. */
+  readonly record: RecordedFrame[] = [];
+  readonly lost = new Set<number>();
+  readonly accepted: Accepted[] = [];
+  readonly gateways: Gateway[] = [];
+  readonly lives: Life[] = [];
+  /** What went wrong in the middle: a bug that was thrown, a shard that failed. */
+  readonly complaints: string[] = [];
+  readonly #publishFaults: [PublishFault, number][];
+  #names = 0;
+  #mapVersion = 0;
+
+  constructor(seed: number) {
+    const random = seededRandom(seed);
+    this.random = random;
+    const rarely = () => (random.next() < 0.5 ? 0 : random.next() * 0.1);
+    this.faults = {
+      on: true,
+      dies: random.next() < 0.5 ? 0 : 0.01,
+      busFails: rarely(),
+      answerLost: rarely(),
+      commitLost: rarely(),
+      commitLate: rarely(),
+      delayMsMost: 1 + random.below(60),
+    };
+    this.#publishFaults = [
+      ["lose-ack", rarely() * 2],
+      ["lose-frame", rarely() * 2],
+      ["stream-full", rarely() / 2],
+      ["bus-unavailable", rarely() / 2],
+    ];
+    this.broker = createMemoryBus({ clock: this.clock, random });
+  }
+
+  async start(): Promise<void> {
+    const duplicateWindowMs = [0, 60, 1000][this.random.below(3)] ?? 0;
+    await this.broker.ensureStream(0, { bytesMax: 1e9, duplicateWindowMs });
+    await this.broker.read(0, 1, {
+      onFrame: (frame) => this.record.push(frame),
+      onEnd: (error) => this.complaints.push(`the broker's own reader ended: ${error.message}`),
+    });
+  }
+
+  addGateway(): Gateway {
+    const mortal = this.#mortal("gateway");
+    const faults = { onPublish: () => this.#publishFault() };
+    const bus = this.broker.another(faults);
+    const counters = new Counters();
+    const { clock } = mortal;
+    const batcher = new ShardBatcher({
+      shard: 0,
+      boot: this.random.bytes(16),
+      bus: mortal.bus(bus),
+      clock,
+      ladder,
+      counters,
+      log: silentLog,
+    });
+    const acceptor = new RequestAcceptor({
+      door: "http",
+      router: createPlainRouter(),
+      bus: mortal.bus(bus),
+      clock,
+      ladder,
+      tally: new Tally(counters, "http"),
+    });
+    const gateway = { mortal, bus, batcher, acceptor, taken: [] };
+    this.gateways.push(gateway);
+    return gateway;
+  }
+
+  /** A new owner of the shard; the present one is not told. */
+  addLife(): Life {
+    const mortal = this.#mortal("actor");
+    const bus = this.broker.another();
+    const { clock } = mortal;
+    const random = this.random;
+    const actor = new ShardActor({
+      shard: 0,
+      owner: { node: mortal.name, mapVersion: ++this.#mapVersion },
+      bus: mortal.bus(bus),
+      openStore: () =>
+        mortal.call(async () => mortal.store(this.#watched(await this.engine.openShard(0), mortal.name))),
+      newAggregator: () => createPlainAggregator({ stepSeconds: 10, ladder, seed: random.bytes(8) }),
+      clock,
+      backoff: new Backoff({ firstMs: 20, mostMs: 300, healthyMs: 5000 }, clock, random),
+      log: silentLog,
+      commitMs: 20 + random.below(400),
+      replayWindowMs: 3000 + random.below(60_000),
+      onProgress: () => {},
+      onReady: () => {},
+    });
+    const life: Life = { mortal, bus, actor, ended: undefined };
+    this.lives.push(life);
+    actor.run().then(
+      (ended) => {
+        life.ended = ended;
+        if (ended.kind === "failed")
+          this.complaints.push(`${mortal.name} failed: ${ended.code} ${ended.why}`);
+      },
+      (error: unknown) => this.complaints.push(`${mortal.name} threw ${String(error)}`),
+    );
+    return life;
+  }
+
+  living<T extends Gateway | Life>(all: readonly T[]): T[] {
+    return all.filter((one) => !one.mortal.dead && !("ended" in one && one.ended !== undefined));
+  }
+
+  /** The broker loses a frame that it had recorded. */
+  async loseFrame(): Promise<void> {
+    const { firstSequence, lastSequence, messages } = await this.broker.streamState(0);
+    if (messages === 0) return;
+    const sequence = firstSequence + this.random.below(lastSequence - firstSequence + 1);
+    this.broker.loseFrames(0, [sequence]);
+    this.lost.add(sequence);
+  }
+
+  #mortal(kind: string): Mortal {
+    return new Mortal(`${kind}-${++this.#names}`, this.clock, this.random, this.faults);
+  }
+
+  #publishFault(): PublishFault {
+    if (!this.faults.on) return "none";
+    for (const [fault, chance] of this.#publishFaults) if (this.random.next() < chance) return fault;
+    return "none";
+  }
+
+  /** Below all faults: what the store really took. */
+  #watched(store: ShardStore, life: string): ShardStore {
+    return {
+      claim: (owner) => store.claim(owner),
+      keyedApplied: (ids, nowMs) => store.keyedApplied(ids, nowMs),
+      forget: (epoch, nowMs) => store.forget(epoch, nowMs),
+      close: () => store.close(),
+      commit: async (commit) => {
+        const { epoch, from, to } = commit;
+        const result = await store.commit(commit);
+        if (result.kind === "ok") this.accepted.push({ life, epoch, from, to });
+        return result;
+      },
+    };
+  }
+}
