@@ -42,18 +42,22 @@ export class Workload {
   /** A request that is sent once. */
   request(gateway: Gateway): void {
     const { body, values } = this.#body();
+    let isOpen = true;
     this.#open++;
-    const tenant = this.#tenant();
+    const close = () => {
+      if (isOpen) this.#open--;
+      isOpen = false;
+    };
     gateway.acceptor
-      .accept(tenant, gateway.batcher, body)
+      .accept(this.#tenant(), gateway.batcher, body)
       .then((verdict) => {
         if (verdict.kind === "recorded") this.acknowledged.push(...values);
-        this.#open--;
+        close();
       })
       .catch((error: unknown) => this.#world.complaints.push(`a request threw ${String(error)}`));
     // A dead gateway answers nobody.
     this.#world.clock.after(60_000, () => {
-      if (gateway.mortal.dead) this.#open--;
+      if (gateway.mortal.dead) close();
     });
   }
 
