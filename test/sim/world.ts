@@ -40,6 +40,8 @@ export interface Life {
 export interface Accepted {
   life: string;
   epoch: number;
+  /** The newest epoch that anybody had claimed by then. */
+  claimed: number;
   from: number;
   to: number;
 }
@@ -62,6 +64,7 @@ export class SimWorld {
   readonly #publishFaults: [PublishFault, number][];
   #names = 0;
   #mapVersion = 0;
+  #claimed = 0;
 
   constructor(seed: number) {
     const random = seededRandom(seed);
@@ -139,7 +142,7 @@ export class SimWorld {
       backoff: new Backoff({ firstMs: 20, mostMs: 300, healthyMs: 5000 }, clock, random),
       log: silentLog,
       commitMs: 20 + random.below(400),
-      replayWindowMs: 3000 + random.below(60_000),
+      replayWindowMs: random.below(2) * random.below(20_000),
       onProgress: () => {},
       onReady: () => {},
     });
@@ -182,14 +185,18 @@ export class SimWorld {
   /** Below all faults: what the store really took. */
   #watched(store: ShardStore, life: string): ShardStore {
     return {
-      claim: (owner) => store.claim(owner),
+      claim: async (owner) => {
+        const result = await store.claim(owner);
+        if (result.kind === "claimed") this.#claimed = result.state.epoch;
+        return result;
+      },
       keyedApplied: (ids, nowMs) => store.keyedApplied(ids, nowMs),
       forget: (epoch, nowMs) => store.forget(epoch, nowMs),
       close: () => store.close(),
       commit: async (commit) => {
         const { epoch, from, to } = commit;
         const result = await store.commit(commit);
-        if (result.kind === "ok") this.accepted.push({ life, epoch, from, to });
+        if (result.kind === "ok") this.accepted.push({ life, epoch, claimed: this.#claimed, from, to });
         return result;
       },
     };
