@@ -3,7 +3,7 @@
 // N1. `sync_interval: always`: an acknowledged frame has been fsynced.
 // N2. A server that an earlier, killed process left behind on our folder is ended before a new one starts.
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,7 +29,7 @@ export async function startNats(context: ProcessContext): Promise<Running> {
   const pidFile = join(folder, "nats.pid");
   await endLeftover(pidFile, config);
   await checkPort(settings);
-  writeFileSync(config, natsConfig(settings, folder, pidFile, budget.jetStreamBytes));
+  writeIfOther(config, natsConfig(settings, folder, pidFile, budget.jetStreamBytes));
   const program = serverProgram(settings);
   const server = spawn(program, ["-c", config], { stdio: "ignore" });
   const exited = new Promise<string>((resolve) => {
@@ -76,6 +76,13 @@ jetstream {
   sync_interval: always
 }
 `;
+}
+
+/** On a full disk nothing can be written, and the file of the last start is as good: it must not be emptied first. */
+function writeIfOther(path: string, content: string): void {
+  if (existsSync(path) && readFileSync(path, "utf8") === content) return;
+  writeFileSync(`${path}.new`, content);
+  renameSync(`${path}.new`, path);
 }
 
 /** bin/setup.mjs knows where servers may lie and which are new enough. */

@@ -16,7 +16,7 @@ import { envOf, readSettings, settingRows, type SettingName, type Settings } fro
 import { demoTenant, type Demo } from "./demo.ts";
 import { lockHome } from "./home.ts";
 import { clock, exitFinal, type FromChild } from "./process.ts";
-import { budgetOf } from "./processes.ts";
+import { checkedBudget } from "./processes.ts";
 import { parseProcfile, type ProcfileEntry } from "./procfile.ts";
 import { projectFolder } from "./project.ts";
 
@@ -68,7 +68,7 @@ export async function up(flags: Partial<Record<SettingName, string>>): Promise<v
 
 /** All children see the same settings, with "auto" resolved once. */
 async function childEnvironment(settings: Settings): Promise<NodeJS.ProcessEnv> {
-  const budget = await budgetOf(settings);
+  const budget = await checkedBudget(settings);
   const env: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(process.env))
     if (!name.startsWith("MILLRACE_")) env[name] = value;
