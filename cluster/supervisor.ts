@@ -113,7 +113,7 @@ class Child {
     return {
       shard: this.#shard,
       state: this.#state,
-      why: this.#why,
+      why: this.#why === "" ? (this.#progress?.waitsFor ?? "") : this.#why,
       restarts: this.#restarts,
       threadId: this.#worker?.threadId ?? -1,
       progress: this.#progress,

@@ -16,6 +16,8 @@ export type ShardDoing = "starting" | "ingesting" | "waiting-store" | "waiting-b
 
 export interface ShardProgress {
   doing: ShardDoing;
+  /** What it waits for, in words; "" while it does not wait. */
+  waitsFor: string;
   epoch: number;
   offset: number;
   /** The last sequence read. */

@@ -63,6 +63,7 @@ export class ShardActor {
     this.#options = options;
     this.#progress = {
       doing: "starting",
+      waitsFor: "",
       epoch: 0,
       offset: 0,
       read: 0,
@@ -99,7 +100,7 @@ export class ShardActor {
         const waiting = error.code.startsWith("store") ? "waiting-store" : "waiting-bus";
         const ms = backoff.nextMs();
         log.warn({ shard, code: error.code, why: error.message, againInMs: Math.round(ms) }, "shard waits");
-        this.#report({ doing: waiting }, true);
+        this.#report({ doing: waiting, waitsFor: `${error.code}: ${error.message}` }, true);
         await clock.sleep(ms, this.#stop.signal);
       }
     }
@@ -201,7 +202,10 @@ class Life {
     await this.#checkRecord();
     await this.#openReader();
     log.info({ shard, epoch: this.#epoch, offset: this.#offset }, "shard reads");
-    this.#report({ doing: "ingesting", epoch: this.#epoch, offset: this.#offset, read: this.#offset }, true);
+    this.#report(
+      { doing: "ingesting", waitsFor: "", epoch: this.#epoch, offset: this.#offset, read: this.#offset },
+      true,
+    );
     this.#options.onReady();
     for (;;) {
       await this.#ingestQueued();

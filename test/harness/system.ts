@@ -270,7 +270,7 @@ export interface NodeHealth {
     state: string;
     why: string;
     restarts: number;
-    progress?: { offset: number; epoch: number };
+    progress?: { doing: string; offset: number; epoch: number };
   }[];
 }
 
