@@ -31,8 +31,10 @@ const sayWaitingMs = 3000;
 export async function up(flags: Partial<Record<SettingName, string>>): Promise<void> {
   const settings = readSettings(process.env, flags);
   const lock = lockHome(settings.home);
-  const log = makeLog("up", settings.logLevel);
   const print = printer();
+  const log = makeLog("up", settings.logLevel, print);
+  // A terminal that was closed takes no more words; what is said to it meanwhile must not end the stop.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const children: UpChild[] = [];
   let stopping: Promise<void> | undefined;
 
@@ -166,7 +168,7 @@ class UpChild {
       } else final = message.why;
     });
     for (const stream of [child.stdout, child.stderr])
-      if (stream !== null) createInterface({ input: stream }).on("line", this.#print);
+      if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.#print(`${line}\n`));
     this.#exited = new Promise((resolve) => {
       child.once("error", (error) =>
         this.#log.error({ process: this.name, err: error }, "process not started"),
@@ -199,9 +201,9 @@ class UpChild {
   }
 }
 
-/** JSON lines as they are for programs, readable ones for a person at a terminal. */
+/** JSON lines as they are for programs, readable ones for a person at a terminal. They come with their line end. */
 function printer(): (line: string) => void {
-  if (!process.stdout.isTTY) return (line) => void process.stdout.write(`${line}\n`);
+  if (!process.stdout.isTTY) return (line) => void process.stdout.write(line);
   const pretty = prettyFactory({
     colorize: true,
     ignore: "pid,hostname,process",
@@ -210,7 +212,7 @@ function printer(): (line: string) => void {
     singleLine: true,
   });
   return (line) => {
-    let text = `${line}\n`;
+    let text = line;
     try {
       text = pretty(JSON.parse(line) as object);
     } catch {}
