@@ -18,7 +18,9 @@ import { projectFolder } from "./project.ts";
 
 const payloadBytesMax = 8 << 20;
 const readyMsMax = 30_000;
-const stopMsMax = 3000;
+/** Below the share of the stop that `up` gives: killed before its server is gone, we would leave it behind. */
+const stopMsMax = 1200;
+const leftoverStopMsMax = 3000;
 
 export async function startNats(context: ProcessContext): Promise<Running> {
   const { settings, log, stopping } = context;
@@ -36,8 +38,12 @@ export async function startNats(context: ProcessContext): Promise<Running> {
     server.once("error", (error) => resolve(error.message));
     server.once("exit", (code, signal) => resolve(signal ?? `exit ${code}`));
   });
+  // A stop does not wait for the start to end.
+  const endWithUs = () => void server.kill("SIGTERM");
+  stopping.addEventListener("abort", endWithUs);
   const ready = untilReady(settings, stopping);
   const outcome = await Promise.race([ready.then(() => "ready" as const), exited]);
+  stopping.removeEventListener("abort", endWithUs);
   if (outcome !== "ready")
     throw new Outage(
       "bus-unavailable",
@@ -147,7 +153,8 @@ async function endLeftover(pidFile: string, config: string): Promise<void> {
   }
   if (!(pid > 1) || !commandOf(pid).includes(config)) return;
   process.kill(pid, "SIGTERM");
-  for (let waited = 0; waited < stopMsMax && commandOf(pid) !== ""; waited += 50) await clock.sleep(50);
+  for (let waited = 0; waited < leftoverStopMsMax && commandOf(pid) !== ""; waited += 50)
+    await clock.sleep(50);
   if (commandOf(pid) !== "") process.kill(pid, "SIGKILL");
 }
 

@@ -1,5 +1,10 @@
 // What every process of the system has in common: settings before anything starts, one log, a stop that is answered,
 // an exit code that says whether trying again can help.
+//
+// P1. Asked to stop, by a signal or by the end of whoever started it, a process is gone within five seconds, whatever
+//     its threads do. `process.exit` joins every thread, and one that hangs in native code would keep the process
+//     forever; so where threads may still run, the process ends itself as kill -9 does. The record and the store are
+//     made for that.
 import { systemClock } from "../src/base/clock.ts";
 import { Counters } from "../src/base/counters.ts";
 import { isOutage, messageOf } from "../src/base/errors.ts";
@@ -47,9 +52,11 @@ export async function runProcess(
       stopping.abort();
       resolve();
     };
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, stop);
     // Whoever started us is gone: a process without its `up` would hold ports and data that nobody looks after.
     process.on("disconnect", stop);
+    // It went while this file was being loaded: that event is over.
+    if (process.send !== undefined && !process.connected) stop();
   });
   for (const event of ["uncaughtException", "unhandledRejection"] as const)
     process.on(event, (error: unknown) => {
@@ -71,14 +78,15 @@ export async function runProcess(
     fail(error.message);
     return;
   }
-  if (running === undefined) process.exit(0);
+  // Stopped while starting: nothing is held yet, and what was begun is not waited for.
+  if (running === undefined) return endNow();
   log.info({ ...running.addresses, pid: process.pid }, "ready");
   tellParent({ kind: "ready", addresses: running.addresses ?? {} });
 
   await asked;
   const impatient = setTimeout(() => {
     log.error("did not stop in time");
-    process.exit(1);
+    endNow();
   }, stopMsMax);
   await running.stop();
   clearTimeout(impatient);
@@ -86,8 +94,14 @@ export async function runProcess(
   process.exit(0);
 }
 
+/** P1. */
+function endNow(): void {
+  process.kill(process.pid, "SIGKILL");
+}
+
 function tellParent(message: FromChild): void {
-  process.send?.(message);
+  // If the parent is gone, "disconnect" says so.
+  process.send?.(message, () => {});
 }
 
 /** A mistake that only a person can mend: the sentence itself, no stack. */
