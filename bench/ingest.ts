@@ -77,6 +77,9 @@ export async function run(words: string[]): Promise<void> {
       sentSeconds: round(sentMs / 1000),
       pointsPerSecond: Math.round(points / (ingestMs / 1000)),
       cpuSecondsPerMillion: { ...cpu, all: round(Object.values(cpu).reduce((sum, value) => sum + value, 0)) },
+      rssAnonMb: Object.fromEntries(
+        processes.map((name) => [name, Math.round((after[name]?.rssAnonKb ?? 0) / 1024)]),
+      ),
       rssPeakMb: Object.fromEntries(
         processes.map((name) => [name, Math.round((after[name]?.rssKb ?? 0) / 1024)]),
       ),
@@ -162,7 +165,10 @@ async function visible(system: System, tenants: Keys[], load: Load, seconds: num
 
 interface Usage {
   cpu: number;
+  /** The most it ever had, mapped store files included. */
   rssKb: number;
+  /** Its own memory now, without mapped files. */
+  rssAnonKb: number;
 }
 
 function usage(pids: Record<string, number>): Record<string, Usage> {
@@ -172,7 +178,8 @@ function usage(pids: Record<string, number>): Record<string, Usage> {
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       const status = readFileSync(`/proc/${pid}/status`, "utf8");
       const cpu = (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-      return [name, { cpu, rssKb: Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) }];
+      const kb = (field: string) => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? 0);
+      return [name, { cpu, rssKb: kb("VmHWM"), rssAnonKb: kb("RssAnon") }];
     }),
   );
 }
