@@ -4,6 +4,7 @@
 //     dropped while the process lives. What is not yet recorded is bounded in bytes and in frames.
 // G2. A shard that says no fills its own bound only; other shards' frames flow.
 // G3. Lines are judged by the receivedAtMs of the frame they go into, so the actor judges them alike.
+// G4. Refusals, which come however little the record takes, need no more room than one open frame.
 import { createHash } from "node:crypto";
 import type { Cell, Counters } from "../base/counters.ts";
 import type { Clock } from "../base/clock.ts";
@@ -50,6 +51,7 @@ export class ShardBatcher {
   readonly #frames: Cell;
   readonly #retries: Cell;
   readonly #bytesGauge: Cell;
+  readonly #unbooked: Cell;
   #open: OpenFrame | undefined;
   #cancelTimer: (() => void) | undefined;
   #n = 0;
@@ -68,15 +70,23 @@ export class ShardBatcher {
     const label = { shard: options.shard };
     this.#frames = options.counters.counter("gateway_frames_total", "Frames recorded", label);
     this.#retries = options.counters.counter("gateway_frame_retries_total", "Frames sent again", label);
+    this.#unbooked = options.counters.counter(
+      "gateway_refusals_unbooked_total",
+      "Refusals that found no room in the books",
+      label,
+    );
     this.#bytesGauge = options.counters.gauge("gateway_in_flight_bytes", "Bytes not yet recorded", label);
   }
 
   /** The frame that the next line goes into, opened at need. Its receivedAtMs is the "now" of its lines. */
   frame(): OpenFrame {
-    if (this.#open !== undefined) return this.#open;
+    if (this.#open !== undefined && this.#open.lineCount > 0) return this.#open;
     const { clock, ladder } = this.#options;
     const receivedAtMs = clock.nowMs();
-    this.#open = new OpenFrame(receivedAtMs, acceptedSeconds(receivedAtMs, ladder));
+    const accepted = acceptedSeconds(receivedAtMs, ladder);
+    // A frame may have waited with refusals alone: its first line is of now.
+    if (this.#open === undefined) this.#open = new OpenFrame(receivedAtMs, accepted);
+    else this.#open.restamp(receivedAtMs, accepted);
     return this.#open;
   }
 
@@ -110,9 +120,10 @@ export class ShardBatcher {
     return this.#refusing;
   }
 
-  /** Appends bytes[from, to) and a line end. The caller has asked hasRoom. Answers the frame it went into. */
+  /** Appends bytes[from, to) and a line end. The caller has asked hasRoom, and judged the line by frame(). Answers the frame it went into. */
   append(tenant: string, door: Door, kind: Kind, bytes: Buffer, from: number, to: number): OpenFrame {
-    const frame = this.frame();
+    // Not stamped anew: the caller has judged the line by the frame as it is.
+    const frame = this.#open ?? this.frame();
     frame.append(tenant, door, kind, bytes, from, to);
     if (frame.bytes >= (this.#inFlightFrames >= loadedFrames ? frameBytesLoaded : frameBytesTarget))
       this.flush();
@@ -122,9 +133,13 @@ export class ShardBatcher {
 
   /** Books refusals of a tenant: they travel in the next frame. */
   refuse(tenant: string, door: Door, reason: string, count: number): void {
-    const frame = this.frame();
-    if (frame.refuse(tenant, door, reason, count)) this.flush();
-    else if (this.#cancelTimer === undefined) this.#arm(refusalAgeMsMax, false);
+    const full = this.#inFlightFrames >= shardInFlightFramesMax;
+    const taken = this.frame().refuse(tenant, door, reason, count);
+    if (taken === "no-room" && full) this.#unbooked.value += count;
+    else if (taken === "no-room") {
+      this.flush();
+      this.refuse(tenant, door, reason, count);
+    } else if (this.#cancelTimer === undefined) this.#arm(refusalAgeMsMax, false);
   }
 
   /** Sends the open frame soon when nothing else is on its way: a lone request need not wait for company. */
@@ -176,7 +191,12 @@ export class ShardBatcher {
       if (!replace) return;
       this.#cancelTimer();
     }
-    this.#cancelTimer = this.#options.clock.after(ms, () => this.flush());
+    this.#cancelTimer = this.#options.clock.after(ms, () => {
+      this.#cancelTimer = undefined;
+      // G4. Refusals alone wait until nothing is on its way, in the one open frame.
+      if (this.#open?.lineCount === 0 && this.#inFlightFrames > 0) this.#arm(refusalAgeMsMax);
+      else this.flush();
+    });
   }
 
   #send(identity: FrameIdentity, data: Buffer): SentFrame {

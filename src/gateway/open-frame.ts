@@ -1,9 +1,10 @@
 // A frame that still takes lines: a growing buffer per tenant and door, closed into a Frame once.
+import { assert } from "../base/assert.ts";
 import type { Door, Frame, FrameIdentity, Kind, Refusal } from "../metric/frame.ts";
 import type { SentFrame } from "./batch.ts";
 
 const sectionBytesFirst = 4 << 10;
-/** More kinds of refusals than this in one frame close it. */
+/** Kinds of refusals (tenant, door, reason) that one frame has room for. */
 const refusalsMax = 10_000;
 
 interface OpenSection {
@@ -16,10 +17,10 @@ interface OpenSection {
 }
 
 export class OpenFrame {
-  readonly receivedAtMs: number;
+  receivedAtMs: number;
   /** Earliest and latest second that a line of this frame may say. */
-  readonly oldest: number;
-  readonly newest: number;
+  oldest: number;
+  newest: number;
   lineCount = 0;
   bytes = 0;
   readonly #sections = new Map<string, OpenSection[]>();
@@ -28,6 +29,14 @@ export class OpenFrame {
   #sent: ((frame: SentFrame) => void)[] = [];
 
   constructor(receivedAtMs: number, accepted: { oldest: number; newest: number }) {
+    this.receivedAtMs = receivedAtMs;
+    this.oldest = accepted.oldest;
+    this.newest = accepted.newest;
+  }
+
+  /** Only while the frame has no lines. */
+  restamp(receivedAtMs: number, accepted: { oldest: number; newest: number }): void {
+    assert(this.lineCount === 0, "a frame whose lines were judged keeps its time");
     this.receivedAtMs = receivedAtMs;
     this.oldest = accepted.oldest;
     this.newest = accepted.newest;
@@ -49,16 +58,17 @@ export class OpenFrame {
     this.bytes += to - from + 1;
   }
 
-  /** Answers true when the frame holds so many kinds of refusals that it should go. */
-  refuse(tenant: string, door: Door, reason: string, count: number): boolean {
+  /** no-room: not booked, the frame holds as many kinds of refusals as it may. */
+  refuse(tenant: string, door: Door, reason: string, count: number): "booked" | "no-room" {
     const key = `${tenant} ${door} ${reason}`;
     const known = this.#refusals.get(key);
+    if (known === undefined && this.#refusals.size >= refusalsMax) return "no-room";
     if (known !== undefined) known.count += count;
     else {
       const minute = Math.floor(this.receivedAtMs / 60_000) * 60;
       this.#refusals.set(key, { tenant, door, reason, count, minute });
     }
-    return this.#refusals.size >= refusalsMax;
+    return "booked";
   }
 
   close(identity: FrameIdentity): Frame {
