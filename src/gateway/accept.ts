@@ -134,6 +134,7 @@ export class RawSink implements LineSink {
         const { batcher } = route;
         this.#feeds(batcher.shard);
         if (!batcher.hasRoom(to - from + 1)) {
+          if (!this.#mixed) this.#lookAhead(bytes, i + 1);
           if (!this.#mustNotWait(batcher)) {
             return { kind: "blocked", at: keyFrom, until: batcher.whenRoom() };
           }
@@ -160,6 +161,16 @@ export class RawSink implements LineSink {
     if (this.#shard === shard || this.#mixed) return;
     this.#mixed = this.#shard !== undefined;
     this.#shard = shard;
+  }
+
+  /** Lines for other shards may lie behind one that can't be taken, and nobody would see them while it waits. */
+  #lookAhead(bytes: Buffer, row: number): void {
+    const { keys, router } = this.#options;
+    const { lines } = router;
+    for (let i = row; i < lines.count && !this.#mixed; i++) {
+      const route = keys.of(bytes, lines.keyFrom[i] as number, lines.keyTo[i] as number);
+      if (route.kind === "tenant" && lines.reason[i] === 0) this.#feeds(route.batcher.shard);
+    }
   }
 
   #refuse(route: Route, code: number): void {
