@@ -91,6 +91,7 @@ class Connection {
     // A connection that waits for us is not idle, however quiet it is.
     socket.setTimeout(options.idleMsMax, () => {
       if (this.#busy === undefined) socket.destroy();
+      else socket.setTimeout(options.idleMsMax); // it rings once: the peer may be gone when we have done
     });
     socket.on("data", (chunk) => this.#take(chunk));
     socket.on("end", () => void this.#end());
