@@ -32,6 +32,7 @@ export class Workload {
       const value = this.#next++;
       const line = Buffer.from(bad ? `junk${value}` : this.#line(value));
       if (!gateway.batcher.hasRoom(line.length + 1)) return;
+      gateway.batcher.frame();
       gateway.batcher.append(tenant, "tcp", "plaintext", line, 0, line.length);
       if (!bad) gateway.taken.push(value);
     }

@@ -1,0 +1,191 @@
+// A raw connection's bytes on their way to shards: whose they are, who waits, who is refused.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { tenantsBucket } from "../../src/bus/subjects.ts";
+import { encodeJson, tenantKeyOf } from "../../src/tenant/record.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { withGateway, type GatewayWorld } from "./world.ts";
+
+const filler = "x".repeat(900);
+
+/** Fills the bound of shard 0, which says no. */
+async function fill(world: GatewayWorld): Promise<void> {
+  world.fault = (shard) => (shard === 0 ? "stream-full" : "none");
+  const sink = world.sink();
+  const chunk = Buffer.from(`${world.members[0].writeKey}.${filler} 1\n`.repeat(64));
+  for (let n = 0; n < 400 && sink.take(chunk) === undefined; n++);
+  await world.clock.pass(1000);
+  assert.equal(world.batchers[0]?.hasRoom(1000), false);
+}
+
+test("lines of several tenants go to their shards, keys stripped; bad ones are booked with their reason", async () => {
+  await withGateway(async (world) => {
+    const [a, b] = world.members;
+    const now = Math.floor(world.clock.nowMs() / 1000);
+    const text = [
+      `${a.writeKey}.one 1 ${now}`,
+      `${b.writeKey}.two 2`,
+      `${a.writeKey}.old 1 1000`,
+      `${a.writeKey}.new 1 ${now + 7200}`,
+      `${a.writeKey}.bad x`,
+      `${b.readKey}.no 1`,
+      "nonsense.no 1",
+      "nokey",
+      `${a.writeKey}.three 3\r`,
+      "",
+    ].join("\n");
+    assert.equal(world.sink().take(Buffer.from(text)), undefined);
+    await world.clock.pass(2000);
+    assert.deepEqual(await world.lines(0), [`one 1 ${now}`, "three 3"]);
+    assert.deepEqual(await world.lines(1), ["two 2"]);
+    assert.deepEqual(await world.refusals(0), ["bad-value 1", "too-new 1", "too-old 1"]);
+    assert.deepEqual(await world.refusals(1), ["key-not-for-writing 1"]);
+    const counted = world.counters.text();
+    assert.match(counted, /refused_total\{door="tcp",reason="unknown-key"\} 1/);
+    assert.match(counted, /refused_total\{door="tcp",reason="no-key"\} 1/);
+    assert.doesNotMatch(counted + world.heard.text.join(""), new RegExp(`${a.writeKey}|${b.readKey}`));
+  });
+});
+
+test("bytes may be cut anywhere; what has no line end is taken at the end only", async () => {
+  const random = seededRandom(Number(process.env["MILLRACE_SEED"] ?? 3));
+  for (let round = 0; round < 20; round++)
+    await withGateway(async (world) => {
+      const [a, b] = world.members;
+      const bytes = Buffer.from(
+        Array.from(
+          { length: 30 },
+          (_, n) => `${(n % 3 ? a : b).writeKey}.m${String(n).padStart(2, "0")} ${n}`,
+        ).join("\n"),
+      );
+      const sink = world.sink();
+      for (let at = 0; at < bytes.length; ) {
+        const to = at + 1 + random.below(90);
+        assert.equal(sink.take(bytes.subarray(at, to)), undefined);
+        at = to;
+      }
+      await world.clock.pass(100);
+      assert.equal((await world.lines(0)).length + (await world.lines(1)).length, 29);
+      assert.equal(sink.end(), undefined);
+      await world.clock.pass(100);
+      const all = [...(await world.lines(0)), ...(await world.lines(1))].sort();
+      assert.deepEqual(
+        all,
+        Array.from({ length: 30 }, (_, n) => `m${String(n).padStart(2, "0")} ${n}`),
+      );
+    });
+});
+
+test("10 MB without line end are one refused line, and the next line counts", async () => {
+  await withGateway(async (world) => {
+    const sink = world.sink();
+    assert.equal(sink.take(Buffer.from(`${world.members[0].writeKey}.long`)), undefined);
+    const chunk = Buffer.alloc(64 << 10, "x");
+    for (let n = 0; n < 160; n++) assert.equal(sink.take(chunk), undefined);
+    assert.equal(sink.take(Buffer.from(`\n${world.members[0].writeKey}.a 1\n`)), undefined);
+    await world.clock.pass(2000);
+    assert.deepEqual(await world.lines(0), ["a 1"]);
+    assert.deepEqual(await world.refusals(0), ["line-too-long 1"]);
+  });
+});
+
+test("A1: a connection that feeds only the shard that says no waits, and nothing of it is lost", async () => {
+  await withGateway(async (world) => {
+    await fill(world);
+    const waits = world.sink().take(Buffer.from(`${world.members[0].writeKey}.late 1\n`));
+    assert(waits !== undefined);
+    let taken = false;
+    void waits.then(() => (taken = true));
+    await world.clock.pass(60_000);
+    assert.equal(taken, false);
+    world.fault = () => "none";
+    await world.clock.pass(5000);
+    assert.equal(taken, true);
+    assert((await world.lines(0)).includes("late 1"));
+    assert.deepEqual(await world.refusals(0), []);
+  });
+});
+
+test("A2: on a connection that feeds several shards the others' lines flow, its own are refused as shard-full", async () => {
+  await withGateway(async (world) => {
+    await fill(world);
+    const [full, other] = world.members;
+    const sink = world.sink();
+    // The very first line is for the shard that says no: others lie behind it.
+    for (let n = 0; n < 20; n++)
+      assert.equal(sink.take(Buffer.from(`${full.writeKey}.a ${n}\n${other.writeKey}.b ${n}\n`)), undefined);
+    await world.clock.pass(100);
+    assert.equal((await world.lines(1)).length, 20);
+    world.fault = () => "none";
+    await world.clock.pass(5000);
+    assert.deepEqual(await world.refusals(0), ["shard-full 20"]);
+    assert.equal(sink.take(Buffer.from(`${full.writeKey}.after 1\n`)), undefined);
+    await world.clock.pass(100);
+    assert((await world.lines(0)).includes("after 1"));
+  });
+});
+
+test("without a bus every connection waits, and is not refused", async () => {
+  await withGateway(async (world) => {
+    const [a, b] = world.members;
+    world.own.disconnect();
+    const sink = world.sink();
+    const chunk = Buffer.from(`${a.writeKey}.${filler} 1\n${b.writeKey}.${filler} 1\n`.repeat(32));
+    let waits: Promise<void> | undefined;
+    let chunks = 0;
+    while (waits === undefined && chunks < 2000) {
+      waits = sink.take(chunk);
+      chunks++;
+    }
+    assert(waits !== undefined);
+    await world.clock.pass(600_000);
+    world.own.reconnect();
+    await world.clock.pass(10_000);
+    await waits;
+    await world.clock.pass(10_000);
+    assert.deepEqual([await world.refusals(0), await world.refusals(1)], [[], []]);
+    assert.deepEqual(
+      [(await world.lines(0)).length, (await world.lines(1)).length],
+      [chunks * 32, chunks * 32],
+    );
+  });
+});
+
+test("while the directory can't say whose key it is, the line waits; known keys go on", async () => {
+  await withGateway(async (world) => {
+    const late = await world.add("late");
+    world.bus.disconnect(); // the directory's connection
+    const sink = world.sink();
+    assert.equal(sink.take(Buffer.from(`${world.members[0].writeKey}.a 1\n`)), undefined);
+    const waits = sink.take(Buffer.from(`nobodysKey.x 1\n${world.members[0].writeKey}.b 1\n`));
+    assert(waits !== undefined);
+    await world.clock.pass(60_000);
+    world.bus.reconnect();
+    await world.clock.pass(1000);
+    await waits;
+    assert.equal(sink.take(Buffer.from(`${late.writeKey}.c 1\n`)), undefined);
+    await world.clock.pass(100);
+    const all = [...(await world.lines(0)), ...(await world.lines(1))].sort();
+    assert.deepEqual(all, ["a 1", "b 1", "c 1"]);
+  });
+});
+
+test("suspended and deleted tenants are refused and booked; a change reaches open connections", async () => {
+  await withGateway(async (world) => {
+    const { tenant, writeKey } = world.members[0];
+    const kv = await world.bus.kv(tenantsBucket);
+    const sink = world.sink();
+    const send = async (state: "active" | "suspended" | "deleted") => {
+      await kv.put(tenantKeyOf(tenant.id), encodeJson({ ...tenant, state }));
+      await world.clock.pass(0);
+      assert.equal(sink.take(Buffer.from(`${writeKey}.${state} 1\n`)), undefined);
+    };
+    await send("active");
+    await send("suspended");
+    await send("deleted");
+    await send("active");
+    await world.clock.pass(2000);
+    assert.deepEqual(await world.lines(0), ["active 1", "active 1"]);
+    assert.deepEqual(await world.refusals(0), ["tenant-deleted 1", "tenant-suspended 1"]);
+  });
+});

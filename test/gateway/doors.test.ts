@@ -1,0 +1,197 @@
+// The doors with real sockets, on the memory bus: what senders see and what is recorded.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { test } from "node:test";
+import { systemClock } from "../../src/base/clock.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { tenantsBucket } from "../../src/bus/subjects.ts";
+import { readSettings } from "../../src/config/settings.ts";
+import { openGateway, type Gateway } from "../../src/gateway/gateway.ts";
+import { encodeJson, tenantKeyOf } from "../../src/tenant/record.ts";
+import { eventually } from "../harness/system.ts";
+import { withGateway, type GatewayWorld } from "./world.ts";
+
+interface Doors extends GatewayWorld {
+  gateway: Gateway;
+  dial(): Promise<Socket>;
+  post(
+    key: string,
+    body: string,
+    headers?: Record<string, string>,
+  ): Promise<[number, Record<string, unknown>]>;
+}
+
+async function withDoors(env: Record<string, string>, body: (doors: Doors) => Promise<void>): Promise<void> {
+  await withGateway(async (world) => {
+    const settings = readSettings({
+      MILLRACE_HOME: world.folder,
+      MILLRACE_TCP_LISTEN: "127.0.0.1:0",
+      MILLRACE_HTTP_LISTEN: "127.0.0.1:0",
+      MILLRACE_SHARDS: "2",
+      ...env,
+    });
+    const { own, directory, counters } = world;
+    const gateway = await openGateway({
+      settings,
+      bus: own,
+      directory,
+      clock: systemClock,
+      random: seededRandom(2),
+      counters,
+      log: world.heard.log,
+    });
+    const sockets: Socket[] = [];
+    const dial = async () => {
+      const socket = connect(gateway.tcp.port, gateway.tcp.host);
+      socket.on("error", () => {});
+      sockets.push(socket);
+      await once(socket, "connect");
+      return socket;
+    };
+    const post = async (key: string, text: string, headers: Record<string, string> = {}) => {
+      const response = await fetch(`http://127.0.0.1:${gateway.http.port}/api/v1/sink`, {
+        method: "POST",
+        headers: { Authorization: `Bearer ${key}`, ...headers },
+        body: text,
+      });
+      return [response.status, await response.json()] as [number, Record<string, unknown>];
+    };
+    try {
+      await body({ ...world, gateway, dial, post });
+      const { writeKey, readKey } = world.members[0];
+      assert.doesNotMatch(world.heard.text.join("") + counters.text(), new RegExp(`${writeKey}|${readKey}`));
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      own.reconnect();
+      assert.equal(await gateway.close(3000), 0);
+    }
+  });
+}
+
+/** Settles when shard 0 has exactly these lines. */
+function has(doors: Doors, lines: readonly string[]): Promise<void> {
+  return eventually(`the lines ${lines.slice(0, 5).join(", ")}`, async () => {
+    const found = await doors.lines(0);
+    return found.length === lines.length && found.every((line, i) => line === lines[i]);
+  });
+}
+
+test("TCP: lines in pieces, a last one without line end, half a line of a connection that broke", async () => {
+  await withDoors({}, async (doors) => {
+    const { writeKey } = doors.members[0];
+    const slow = await doors.dial();
+    for (const piece of [
+      writeKey.slice(0, 5),
+      writeKey.slice(5),
+      ".a",
+      " 1\n",
+      `${writeKey}.b 2\n${writeKey}`,
+    ]) {
+      slow.write(piece);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    slow.end(".c 3");
+    await once(slow, "close");
+    const broken = await doors.dial();
+    broken.write(`${writeKey}.d 4\n${writeKey}.half 5`);
+    await has(doors, ["a 1", "b 2", "c 3", "d 4"]);
+    broken.resetAndDestroy();
+    await once(broken, "close");
+    const next = await doors.dial();
+    next.end(`${writeKey}.e 5`);
+    await has(doors, ["a 1", "b 2", "c 3", "d 4", "e 5"]);
+  });
+});
+
+test("TCP: a thousand connections that send a byte each leave room for one that sends lines; the bound holds", async () => {
+  await withDoors({ MILLRACE_TCP_CONNECTIONS: "1001" }, async (doors) => {
+    const { writeKey } = doors.members[0];
+    const sockets = await Promise.all(Array.from({ length: 1000 }, () => doors.dial()));
+    for (const socket of sockets) socket.write("w");
+    const busy = await doors.dial();
+    const surplus = await doors.dial();
+    await once(surplus, "close");
+    busy.write(`${writeKey}.a 1\n`);
+    await has(doors, ["a 1"]);
+    assert.match(doors.counters.text(), /gateway_tcp_connections_refused_total 1\n/);
+    sockets[0]?.destroy();
+    await eventually("room again", () =>
+      Promise.resolve(/gateway_tcp_connections 1000\n/.test(doors.counters.text())),
+    );
+    const again = await doors.dial();
+    again.write(`${writeKey}.b 2\n`);
+    await has(doors, ["a 1", "b 2"]);
+  });
+});
+
+test("TCP: while the bus is away a sender is not read without bound; then everything arrives", async () => {
+  await withDoors({}, async (doors) => {
+    const { writeKey } = doors.members[0];
+    doors.own.disconnect();
+    const socket = await doors.dial();
+    const chunk = Buffer.from(`${writeKey}.${"x".repeat(900)} 1\n`.repeat(1000));
+    let sent = 0;
+    for (; sent < 60; sent++) if (!socket.write(chunk) && socket.writableLength > 20 * chunk.length) break;
+    await eventually("it is paused", () =>
+      Promise.resolve(doors.counters.text().includes('accepted_total{door="tcp",shard="0"} 1')),
+    );
+    doors.own.reconnect();
+    socket.end();
+    const expected = (sent === 60 ? 60 : sent + 1) * 1000;
+    await eventually("all lines", async () => (await doors.lines(0)).length === expected);
+  });
+});
+
+test("HTTP: each answer to each kind of key and body", async () => {
+  await withDoors({ MILLRACE_HTTP_BODY_MB: "1" }, async (doors) => {
+    const { tenant, writeKey, readKey } = doors.members[0];
+    const kv = await doors.bus.kv(tenantsBucket);
+    const state = (word: string) => kv.put(tenantKeyOf(tenant.id), encodeJson({ ...tenant, state: word }));
+    const f = async (key: string, body: string, status: number, headers = {}) => {
+      const [got, answer] = await doors.post(key, body, headers);
+      assert.equal(got, status, JSON.stringify(answer));
+      return answer;
+    };
+    assert.deepEqual(await f(writeKey, "a 1\nx\n", 202), {
+      accepted: 1,
+      refused: [{ line: 2, reason: "malformed", text: "x" }],
+    });
+    await f(writeKey, "x\n", 400);
+    await f(writeKey, "", 400);
+    await f("nobody", "a 1\n", 401);
+    await f(readKey, "a 1\n", 403);
+    await f(writeKey, "a 1\n".repeat(300_000), 413);
+    await f(writeKey, "a 1\n", 400, { "Idempotency-Key": "x".repeat(256) });
+    await f(writeKey, "b 1\n", 202, { "Idempotency-Key": "k" });
+    await f(writeKey, "b 1\n", 202, { "Idempotency-Key": "k" });
+    await state("suspended");
+    await f(writeKey, "a 1\n", 403);
+    await state("deleted");
+    await f(writeKey, "a 1\n", 410);
+    await state("active");
+    await f(writeKey, "c 1\n", 202);
+    await has(doors, ["a 1", "b 1", "c 1"]);
+  });
+});
+
+test("HTTP: a directory or a record that is away is 503, with what is recorded", async () => {
+  await withDoors({}, async (doors) => {
+    const { writeKey } = doors.members[0];
+    doors.bus.disconnect(); // the directory's connection
+    assert.deepEqual(await doors.post("nobody", "a 1\n"), [
+      503,
+      { error: "the directory of tenants can't be reached", recorded: "none" },
+    ]);
+    assert.equal((await doors.post(writeKey, "a 1\n"))[0], 202);
+    doors.bus.reconnect();
+    doors.own.disconnect();
+    assert.deepEqual(await doors.post(writeKey, "b 1\n"), [
+      503,
+      { error: "the record can't be reached", recorded: "none" },
+    ]);
+    doors.own.reconnect();
+    assert.equal((await doors.post(writeKey, "c 1\n"))[0], 202);
+    await has(doors, ["a 1", "c 1"]);
+  });
+});

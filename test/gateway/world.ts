@@ -1,0 +1,124 @@
+// Doors without processes: batchers of two shards on a memory bus, a real directory, a tenant at home on each shard.
+import assert from "node:assert/strict";
+import { Counters } from "../../src/base/counters.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import type { MemoryBus, PublishFault } from "../../src/bus/memory.ts";
+import { RawSink, Tally } from "../../src/gateway/accept.ts";
+import { ShardBatcher } from "../../src/gateway/batch.ts";
+import { KeyCache } from "../../src/gateway/key-cache.ts";
+import { RequestAcceptor } from "../../src/gateway/request.ts";
+import { Routes } from "../../src/gateway/routes.ts";
+import { createPlainRouter } from "../../src/kernel/plain-router.ts";
+import type { Ladder } from "../../src/metric/bucket.ts";
+import { decodeFrame, hex, type Frame } from "../../src/metric/frame.ts";
+import type { Directory } from "../../src/tenant/directory.ts";
+import { homeOf } from "../../src/tenant/routing.ts";
+import type { Tenant } from "../../src/tenant/tenant.ts";
+import type { Bus } from "../../src/bus/bus.ts";
+import { hearLog } from "../harness/log.ts";
+import { follow, withWorld, type World as DirectoryWorld } from "../tenant/directory-world.ts";
+
+export const ladder: Ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
+export const shards = 2;
+
+export interface Member {
+  tenant: Tenant;
+  writeKey: string;
+  readKey: string;
+}
+
+export interface GatewayWorld extends DirectoryWorld {
+  directory: Directory;
+  /** The gateway's own connection; `fault` decides about each of its publishes. */
+  own: MemoryBus;
+  fault: (shard: number, id: string) => PublishFault;
+  heard: ReturnType<typeof hearLog>;
+  batchers: ShardBatcher[];
+  routes: Routes;
+  acceptor: RequestAcceptor;
+  /** members[s] is at home on shard s. */
+  members: [Member, Member];
+  sink(): RawSink;
+  /** All frames of a shard, in their order. */
+  frames(shard: number): Promise<Frame[]>;
+  /** All lines of a shard's distinct frames, sorted. */
+  lines(shard: number): Promise<string[]>;
+  /** `reason count` of a shard's distinct frames, summed and sorted. */
+  refusals(shard: number): Promise<string[]>;
+}
+
+export async function withGateway(body: (world: GatewayWorld) => Promise<void>): Promise<void> {
+  await withWorld(async (base) => {
+    for (let shard = 0; shard < shards; shard++)
+      await base.bus.ensureStream(shard, { bytesMax: 1e9, duplicateWindowMs: 1000 });
+    const directory = await base.open();
+    await follow(directory, base.bus);
+    const members: Member[] = [];
+    for (let n = 0; members.filter(Boolean).length < shards; n++) {
+      const added = await base.add(`tenant-${n}`);
+      members[homeOf(added.tenant, shards)] ??= added;
+    }
+    const [first, second] = members;
+    assert(first !== undefined && second !== undefined);
+    const heard = hearLog();
+    const counters = new Counters();
+    const own: MemoryBus = base.bus.another({ onPublish: (shard, id) => world.fault(shard, id) });
+    const common = { bus: own, clock: base.clock, ladder };
+    const boot = seededRandom(11).bytes(16);
+    const batchers = Array.from(
+      { length: shards },
+      (_, shard) => new ShardBatcher({ ...common, shard, boot, counters, log: heard.log }),
+    );
+    const routes = new Routes(directory, batchers, base.clock);
+    const router = createPlainRouter();
+    const keys = new KeyCache(routes);
+    const world: GatewayWorld = {
+      ...base,
+      counters,
+      directory,
+      own,
+      fault: () => "none",
+      heard,
+      batchers,
+      routes,
+      acceptor: new RequestAcceptor({ ...common, door: "http", router, tally: new Tally(counters, "http") }),
+      members: [first, second],
+      sink: () => new RawSink({ ...common, door: "tcp", router, keys, tally: new Tally(counters, "tcp") }),
+      frames: (shard) => framesOf(base.bus, shard),
+      lines: async (shard) =>
+        distinct(await framesOf(base.bus, shard))
+          .flatMap((frame) => frame.sections)
+          .flatMap(({ lines }) => Buffer.from(lines).toString().split("\n").slice(0, -1))
+          .sort(),
+      refusals: async (shard) => {
+        const sums = new Map<string, number>();
+        for (const { reason, count } of distinct(await framesOf(base.bus, shard)).flatMap((f) => f.refusals))
+          sums.set(reason, (sums.get(reason) ?? 0) + count);
+        return [...sums].map(([reason, count]) => `${reason} ${count}`).sort();
+      },
+    };
+    await base.clock.pass(0);
+    await body(world);
+    await directory.close();
+  });
+}
+
+export async function framesOf(bus: Bus, shard: number): Promise<Frame[]> {
+  const out: Frame[] = [];
+  const { firstSequence, lastSequence } = await bus.streamState(shard);
+  for (let sequence = Math.max(1, firstSequence); sequence <= lastSequence; sequence++) {
+    const frame = await bus.frameAt(shard, sequence);
+    const decoded = decodeFrame(frame?.data ?? new Uint8Array(0));
+    assert(decoded.kind === "frame");
+    out.push(decoded.frame);
+  }
+  return out;
+}
+
+export function nameOf({ identity }: Frame): string {
+  return identity.kind === "boot" ? `${hex(identity.boot)}.${identity.n}` : hex(identity.id);
+}
+
+function distinct(frames: readonly Frame[]): Frame[] {
+  return [...new Map(frames.map((frame) => [nameOf(frame), frame])).values()];
+}
