@@ -120,7 +120,10 @@ export class ShardBatcher {
     return this.#refusing;
   }
 
-  /** Appends bytes[from, to) and a line end. The caller has asked hasRoom, and judged the line by frame(). Answers the frame it went into. */
+  /**
+   * Appends bytes[from, to) and a line end. The caller has asked hasRoom, and judged the line by frame(). Answers the
+   * frame it went into.
+   */
   append(tenant: string, door: Door, kind: Kind, bytes: Buffer, from: number, to: number): OpenFrame {
     // Not stamped anew: the caller has judged the line by the frame as it is.
     const frame = this.#open ?? this.frame();
