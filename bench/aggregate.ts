@@ -1,6 +1,6 @@
 // Points per CPU second of the kernel alone: no network, no record, no store. One core, one thread.
 //
-//   node dist/bench/aggregate.js [--json] [--points 2000000]
+//   npm run bench -- aggregate [--json] [--points 2000000]
 //
 // Workload: lines of about 73 bytes in frames of 256 KB; series in turn (10k) and in random order (500k); a commit
 // every 500,000 points. The last line is one JSON object with points per CPU second.
@@ -109,22 +109,28 @@ function feed(aggregator: Aggregator, frames: Uint8Array[]): number {
   return longestMs;
 }
 
-const { values } = parseArgs({ options: { json: { type: "boolean" }, points: { type: "string" } } });
-const points = Number(values.points ?? 2_000_000);
-const turn: Workload = { series: 10_000, order: "turn", keyed: false };
-const random: Workload = { series: 500_000, order: "random", keyed: false };
-const lateTurn: Workload = { ...turn, late: 0.05 };
-const result: Record<string, number> = {};
-const say = (name: string, value: number) => {
-  result[name] = Math.round(value);
-  if (values.json !== true) console.log(`${name} ${Math.round(value).toLocaleString("en")}`);
-};
-say("routerPointsPerCpuSecond10k", benchRouter({ ...turn, keyed: true }, points));
-say("routerPointsPerCpuSecond500k", benchRouter({ ...random, keyed: true }, points));
-const small = benchAggregator(turn, points);
-say("aggregatorPointsPerCpuSecond10k", small.perCpuSecond);
-say("aggregatorPointsPerCpuSecond10kLate", benchAggregator(lateTurn, points).perCpuSecond);
-const large = benchAggregator(random, points);
-say("aggregatorPointsPerCpuSecond500k", large.perCpuSecond);
-say("aggregatorLongestFrameMs500k", large.growMs);
-console.log(JSON.stringify({ bench: "aggregate", kernel: "plain", points, ...result }));
+export function run(words: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: words,
+    options: { json: { type: "boolean" }, points: { type: "string" } },
+  });
+  const points = Number(values.points ?? 2_000_000);
+  const turn: Workload = { series: 10_000, order: "turn", keyed: false };
+  const random: Workload = { series: 500_000, order: "random", keyed: false };
+  const lateTurn: Workload = { ...turn, late: 0.05 };
+  const result: Record<string, number> = {};
+  const say = (name: string, value: number) => {
+    result[name] = Math.round(value);
+    if (values.json !== true) console.log(`${name} ${Math.round(value).toLocaleString("en")}`);
+  };
+  say("routerPointsPerCpuSecond10k", benchRouter({ ...turn, keyed: true }, points));
+  say("routerPointsPerCpuSecond500k", benchRouter({ ...random, keyed: true }, points));
+  const small = benchAggregator(turn, points);
+  say("aggregatorPointsPerCpuSecond10k", small.perCpuSecond);
+  say("aggregatorPointsPerCpuSecond10kLate", benchAggregator(lateTurn, points).perCpuSecond);
+  const large = benchAggregator(random, points);
+  say("aggregatorPointsPerCpuSecond500k", large.perCpuSecond);
+  say("aggregatorLongestFrameMs500k", large.growMs);
+  console.log(JSON.stringify({ bench: "aggregate", kernel: "plain", points, ...result }));
+  return Promise.resolve();
+}

@@ -1,6 +1,7 @@
 // `npm run bench -- NAME [options]`: one entry for all measurements. The last line on stdout is one JSON object when
 // --json is given; bench/README.md says what the fields mean.
 const benches: Record<string, () => Promise<{ run(words: string[]): Promise<void> }>> = {
+  aggregate: () => import("./aggregate.ts"),
   ingest: () => import("./ingest.ts"),
 };
 
