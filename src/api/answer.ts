@@ -71,8 +71,11 @@ function bodyOf(query: Query): Promise<Body> {
 function stopOf(job: QueryJob, elapsedMs: number): Refused | undefined {
   if (Atomics.load(job.cancelled, 0) !== 0)
     return { kind: "refused", reason: "cancelled", why: "nobody waits for this answer" };
-  if (elapsedMs <= job.limits.timeMs) return undefined;
-  const why = `the query took longer than ${job.limits.timeMs / 1000} s: ask for fewer series or a shorter time`;
+  return elapsedMs <= job.limits.timeMs ? undefined : refusedByTime(job.limits.timeMs);
+}
+
+export function refusedByTime(timeMs: number): Refused {
+  const why = `the query took longer than ${timeMs / 1000} s: ask for fewer series or a shorter time`;
   return { kind: "refused", reason: "time", why };
 }
 

@@ -29,6 +29,7 @@ import type {
   ShardState,
   Snapshot,
 } from "./store.ts";
+import { SnapshotClosed } from "./store.ts";
 
 const pageRows = 1024;
 /** Blobs merged before others get a turn: some milliseconds. */
@@ -81,11 +82,11 @@ export class ViewSnapshot implements Snapshot {
   }
 
   findNodes(tenant: string, pattern: string, most: number): Promise<FoundNode[]> {
-    return this.#ask((view) => findNodes(view, tenant, pattern, most, turn));
+    return this.#ask((view) => findNodes(view, tenant, pattern, most, this.#turn));
   }
 
   findSeries(tenant: string, pattern: string, most: number): Promise<FoundSeries[]> {
-    return this.#ask((view) => findSeries(view, tenant, pattern, most, turn));
+    return this.#ask((view) => findSeries(view, tenant, pattern, most, this.#turn));
   }
 
   fetch(ids: readonly number[], range: GridRange): Promise<Cells> {
@@ -102,12 +103,12 @@ export class ViewSnapshot implements Snapshot {
           const bytes = view.peek(key);
           assert(bytes !== undefined, "a blob whose key is there");
           grid.add(decodeBlob(bytes));
-          if (++taken % blobsPerTurn === 0) await turn();
+          if (++taken % blobsPerTurn === 0) await this.#turn();
         }
         const last = keys.at(-1);
         if (keys.length < pageRows || last === undefined) break;
         from = Buffer.concat([last, Buffer.of(0)]);
-        await turn();
+        await this.#turn();
       }
       return grid.finish();
     });
@@ -144,6 +145,11 @@ export class ViewSnapshot implements Snapshot {
     );
   }
 
+  readonly #turn = async (): Promise<void> => {
+    await turn();
+    if (this.#closing) throw new SnapshotClosed("the snapshot was closed while it was read");
+  };
+
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
@@ -151,7 +157,7 @@ export class ViewSnapshot implements Snapshot {
   }
 
   async #ask<T>(answer: (view: View) => Promise<T>): Promise<T> {
-    assert(!this.#closing, "an open snapshot");
+    if (this.#closing) throw new SnapshotClosed("the snapshot was closed before it was asked");
     this.#running++;
     try {
       return await answer(this.#view);

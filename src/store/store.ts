@@ -161,7 +161,14 @@ export interface Cells {
   last: Float64Array;
 }
 
-/** One consistent state of one shard. Close it: it keeps old pages alive. */
+/** What a read ends with whose snapshot was closed meanwhile: nobody waits for its answer any more. */
+export class SnapshotClosed extends Error {}
+
+/**
+ * One consistent state of one shard. Close it: it keeps old pages alive. Closing also ends reads under way, with
+ * SnapshotClosed, at the next moment they give others a turn: ending their thread instead could end the process, for
+ * native code does not bear it at any moment.
+ */
 export interface Snapshot {
   state(): Promise<ShardState>;
   /**
