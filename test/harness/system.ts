@@ -122,7 +122,7 @@ export class System {
       if (stream !== null) createInterface({ input: stream }).on("line", (l) => this.#line(l));
     this.#exited = new Promise((resolve) => {
       child.once("exit", (code) => {
-        this.#process = undefined;
+        if (this.#process === child) this.#process = undefined;
         resolve(code);
         for (const listener of this.#listeners) listener();
       });
