@@ -7,6 +7,7 @@
 // C3. What a commit answers other than "ok" changed nothing. A rejected promise means "unknown": ask `claim` again.
 // C4. A reader sees one state of the shard, between two commits, for as long as it holds its snapshot.
 // C5. Series ids are given once per (tenant, name) and never given again.
+import type { Deltas } from "../kernel/kernel.ts";
 import type { Door } from "../metric/frame.ts";
 
 /** [lowest, highest], both included. */
@@ -48,19 +49,8 @@ export interface SeriesKey {
   name: Uint8Array;
 }
 
-/** A row for each series and bucket. `series` holds a stored id, or newSeriesFlag + index into `newSeries`. */
-export interface DeltaColumns {
-  readonly count: number;
-  readonly series: Uint32Array;
-  readonly bucket: Uint32Array;
-  readonly points: Uint32Array;
-  readonly sum: Float64Array;
-  readonly min: Float64Array;
-  readonly max: Float64Array;
-  readonly last: Float64Array;
-  readonly lastSeconds: Uint32Array;
-  readonly lastReceivedAtMs: Float64Array;
-}
+/** The kernel's columns, but `series` holds a stored id, or newSeriesFlag + index into `newSeries`. */
+export type DeltaColumns = Deltas;
 
 export const newSeriesFlag = 0x8000_0000;
 
