@@ -51,6 +51,8 @@ const commitMsMost = 5000;
 const reportMs = 250;
 const trimEveryMs = 10_000;
 const forgetEveryMs = 600_000;
+/** The store forgets a bounded part at a time: while there was something, it is asked again this soon. */
+const forgetAgainMs = 1000;
 
 export class ShardActor {
   readonly #options: ShardActorOptions;
@@ -388,8 +390,8 @@ class Life {
       this.#counts.trimmed += await trimRecord(bus, clock, log, options);
     }
     if (now >= this.#nextForgetMs) {
-      this.#nextForgetMs = now + forgetEveryMs;
-      await this.#store.forget(this.#epoch, this.#frameTimeMs);
+      const { keyed, boots } = await this.#store.forget(this.#epoch, this.#frameTimeMs);
+      this.#nextForgetMs = now + (keyed + boots > 0 ? forgetAgainMs : forgetEveryMs);
     }
   }
 
