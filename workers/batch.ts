@@ -32,7 +32,7 @@ interface Boot {
 }
 
 export class Batch {
-  readonly #aggregator: Aggregator;
+  #aggregator: Aggregator;
   readonly #tenantNumbers = new Map<string, number>();
   readonly #tenants: string[] = [];
   /** Stored id by local number; 0: not known yet. Filled only after ok. */
@@ -176,6 +176,15 @@ export class Batch {
     this.#holes = [];
     this.frames = 0;
     this.bytes = 0;
+  }
+
+  /** Another, empty cache of series. Right after `committed`: nothing is open, and ids are asked for anew. */
+  renew(aggregator: Aggregator): void {
+    assert(this.frames === 0 && this.#aggregator.openRows === 0, "nothing is open when the cache is dropped");
+    this.#aggregator = aggregator;
+    this.#ids = new Uint32Array(1024);
+    this.#tenantNumbers.clear();
+    this.#tenants.length = 0;
   }
 
   /** D2. Notes the frame's identity; false when it was applied before. */

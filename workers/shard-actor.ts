@@ -8,7 +8,8 @@
 // S4. Waiting for the store or the bus is a state, not a death. A bug is thrown to whoever started the actor.
 // S5. What was applied is remembered by the record's time, never by a clock here: an actor that is days behind knows a
 //     repeated frame as well as one that keeps up.
-// S6. What is in memory is bounded: frames queued, rows and bytes uncommitted.
+// S6. What is in memory is bounded: frames queued, rows and bytes uncommitted, series cached. A cache that is full is
+//     dropped: no series that the store has is ever refused because of it.
 import type { Backoff } from "../src/base/backoff.ts";
 import type { Clock } from "../src/base/clock.ts";
 import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
@@ -31,6 +32,8 @@ export interface ShardActorOptions {
   log: Log;
   commitMs: number;
   replayWindowMs: number;
+  /** Series that are kept from one commit to the next. Default 4 million, about 700 MB. */
+  seriesCachedMax?: number;
   /** Called at each change worth knowing, at most every reportMs. */
   onProgress(progress: ShardProgress): void;
   onReady(): void;
@@ -45,6 +48,8 @@ export type Ended =
 const queueBytesMax = 32 << 20;
 const uncommittedRowsMax = 1_000_000;
 const uncommittedBytesMax = 128 << 20;
+/** Far enough below the aggregator's own bound for the new series of one commit. */
+const seriesCachedMaxDefault = 4_000_000;
 /** A commit should not take more than this share of the time: under load the interval grows. */
 const commitShare = 4;
 const commitMsMost = 5000;
@@ -361,6 +366,8 @@ class Life {
         `the store's offset is ${result.offset}, expected ${this.#offset}`,
       );
     this.#batch.committed(result.ids);
+    if (this.#batch.seriesCount >= (this.#options.seriesCachedMax ?? seriesCachedMaxDefault))
+      this.#batch.renew(this.#options.newAggregator());
     this.#offset = commit.to;
     this.#frameTimeMs = commit.frameTimeMs;
     this.#dueMs = undefined;

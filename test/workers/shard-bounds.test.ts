@@ -1,7 +1,8 @@
 // What an actor that lives for long keeps, and what it lets go.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hourMs, World } from "./world.ts";
+import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
+import { hourMs, ladder, World } from "./world.ts";
 
 test("what is to be forgotten is forgotten to the end, a bounded part at a time", async () => {
   const world = await World.start();
@@ -20,4 +21,31 @@ test("what is to be forgotten is forgotten to the end, a bounded part at a time"
   assert.equal(calls, 9);
   running.actor.stop();
   await running.ended;
+});
+
+test("S6: a cache of series that is full is dropped, and every series goes on being counted", async () => {
+  const world = await World.start();
+  const seriesMax = 8;
+  const running = world.run({
+    seriesCachedMax: 4,
+    newAggregator: () =>
+      createPlainAggregator({ stepSeconds: 10, ladder, seed: world.random.bytes(8), seriesMax }),
+  });
+  for (let n = 0; n < 20; n++) {
+    const tenant = `t${n % 2}`;
+    await world.record(world.frame([`x${n} 1`, `y${n} 1`, "old 1"], { n, tenant }));
+    await world.clock.pass(1000);
+    assert(running.progress().series <= seriesMax);
+  }
+  running.actor.stop();
+  await running.ended;
+  for (const tenant of ["t0", "t1"]) {
+    const sums = await world.sums(tenant);
+    assert.equal(sums.length, 21);
+    assert.deepEqual(
+      sums.filter((text) => !text.endsWith(" 1 1")),
+      ["old 10 10"],
+    );
+    assert.deepEqual(await world.books(tenant), ["tcp stored 30"]);
+  }
 });
