@@ -280,6 +280,21 @@ class Life {
     // It may have filled the queue before it was even in our hands.
     if (opening === this.#opening) this.#reader = reader;
     else this.#close(reader);
+    await this.#checkSame();
+  }
+
+  /**
+   * With the reader open: the record is still the one that was checked. A stream made anew between the check and the
+   * reader would give nothing up to our place, and then go on as if it were the same.
+   */
+  async #checkSame(): Promise<void> {
+    const { bus, shard } = this.#options;
+    const { incarnation, lastSequence } = await bus.streamState(shard);
+    if (incarnation !== this.#incarnation || lastSequence < this.#batch.read)
+      throw new Outage(
+        "bus-unavailable",
+        `the record of shard ${shard} changed meanwhile: looking at it again`,
+      );
   }
 
   #closeReader(): void {
@@ -393,7 +408,13 @@ class Life {
     const now = clock.monotonicMs();
     if (now >= this.#nextTrimMs) {
       this.#nextTrimMs = now + trimEveryMs;
-      const options: TrimOptions = { shard, committed: this.#offset, keep: this.#state.gaps, replayWindowMs };
+      const options: TrimOptions = {
+        shard,
+        incarnation: this.#incarnation,
+        committed: this.#offset,
+        keep: this.#state.gaps,
+        replayWindowMs,
+      };
       this.#counts.trimmed += await trimRecord(bus, clock, log, options);
     }
     if (now >= this.#nextForgetMs) {

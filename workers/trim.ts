@@ -1,15 +1,19 @@
 // The trimmer: removes from a shard's stream what nobody needs any more.
 //
-// M1. Never a frame that is not committed, and never one at or behind the first gap.
+// M1. Never a frame that is not committed, and never one at or behind the first gap. Sequences are committed ones of
+//     one incarnation of the stream only.
 // M2. Frames older than the replay window go; when the stream nears its cap the oldest go earlier, with a warning:
 //     the window has shrunk.
 import type { Clock } from "../src/base/clock.ts";
+import { Outage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { Interval } from "../src/store/store.ts";
 
 export interface TrimOptions {
   shard: number;
+  /** Of the stream that `committed` counts. */
+  incarnation: string;
   /** The store's offset. */
   committed: number;
   /** Ranges that must stay. */
@@ -21,10 +25,12 @@ const fullShare = 0.9;
 /** How far a stream near its cap is emptied. */
 const emptyToShare = 0.8;
 
-/** Answers how many frames went. */
+/** Answers how many frames went. Throws bus-unavailable when the stream is another one by now. */
 export async function trimRecord(bus: Bus, clock: Clock, log: Log, options: TrimOptions): Promise<number> {
   const { shard } = options;
   const stream = await bus.streamState(shard);
+  if (stream.incarnation !== options.incarnation)
+    throw new Outage("bus-unavailable", `the stream of shard ${shard} was made anew: looking at it again`);
   const first = stream.firstSequence;
   const allowed = Math.min(options.committed, ...options.keep.map(([from]) => from - 1), stream.lastSequence);
   if (stream.messages === 0 || allowed < first) return 0;

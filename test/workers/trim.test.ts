@@ -7,7 +7,8 @@ import { hourMs, World } from "./world.ts";
 const weekMs = 7 * 24 * hourMs;
 
 async function trimmed(world: World, options: Partial<TrimOptions>): Promise<[number, number]> {
-  const all = { shard: 0, committed: 0, keep: [], replayWindowMs: weekMs, ...options };
+  const { incarnation } = await world.bus.streamState(0);
+  const all = { shard: 0, incarnation, committed: 0, keep: [], replayWindowMs: weekMs, ...options };
   const count = await trimRecord(world.bus, world.clock, world.heard.log, all);
   return [count, (await world.bus.streamState(0)).firstSequence];
 }
@@ -128,4 +129,13 @@ test("an actor trims by itself, behind its commits", async () => {
   await world.clock.pass(1000);
   assert.equal(running.progress().trimmed, 7);
   assert.deepEqual(await world.sums(), ["a 11 11"]);
+});
+
+test("M1: nothing of a stream that was made anew, whatever was committed of the one before", async () => {
+  const world = await hourly(10);
+  world.clock.advance(2 * weekMs);
+  await assert.rejects(trimmed(world, { incarnation: "another", committed: 10 }), {
+    code: "bus-unavailable",
+  });
+  assert.equal((await world.bus.streamState(0)).firstSequence, 1);
 });
