@@ -45,8 +45,9 @@ export class Watermarks {
     const complete =
       look !== undefined &&
       home.offset >= look.lastSequence &&
-      // A shard that never committed has no incarnation yet: it is complete as long as nothing was recorded.
-      (home.incarnation === look.incarnation || look.lastSequence === 0);
+      // A shard that never committed has no incarnation yet: it is complete as long as nothing was recorded. One that
+      // did is not complete because its stream was wiped.
+      (home.incarnation === look.incarnation || (home.incarnation === "" && look.lastSequence === 0));
     return Math.floor((complete ? Math.max(look.atMs, home.frameTimeMs) : home.frameTimeMs) / 1000);
   }
 
