@@ -121,8 +121,8 @@ function writeColumns(columns: readonly Float64Array[], count: number): Buffer {
     const values = columns[at];
     if (kind === kindSame || width === 0 || values === undefined) continue;
     const out = viewOf(kind, width, buffer, start, count);
-    for (let i = 0; i < count; i++) out[i] = (values[i] ?? 0) - base;
     if (kind === kindFloat) out.set(values);
+    else for (let i = 0; i < count; i++) out[i] = (values[i] ?? 0) - base;
   }
   return Buffer.from(buffer);
 }

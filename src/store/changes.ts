@@ -92,6 +92,7 @@ function planKeyed(state: State, keyed: Commit["keyed"], writes: Writes): void {
     writes.puts.push({ key, value: encodeNumber(appliedAtMs) });
     writes.puts.push({ key: keyedTimeKey(appliedAtMs, id), value: Buffer.of(0) });
   }
+  if (writes.removes.length === 0) return;
   // The same id at the same time again: what was just put must stay.
   const put = new Set(writes.puts.map(({ key }) => key.toString("latin1")));
   writes.removes = writes.removes.filter((key) => !put.has(key.toString("latin1")));
