@@ -1,6 +1,8 @@
 // One system on one MILLRACE_HOME: the second one refuses. The lock is a file that names the holder by pid and start
-// time, so a holder that was killed never blocks anybody and a reused pid never looks like one.
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+// time, so a holder that was killed never blocks anybody and a reused pid never looks like one. It is there whole or not
+// at all: nobody reads half of it and takes it for a stale one.
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { threadId } from "node:worker_threads";
 import { Outage } from "../src/base/errors.ts";
 import { makeFolder } from "../src/base/folder.ts";
 import { lockFile } from "../src/config/places.ts";
@@ -15,23 +17,17 @@ export function lockHome(home: string): HomeLock {
   const mine = holderOf(process.pid);
   try {
     makeFolder(home);
-    for (let tries = 0; tries < 5; tries++) {
-      if (create(path, mine)) {
-        return {
-          release: () => {
-            if (read(path) === mine) rmSync(path, { force: true });
-          },
-        };
-      }
-      const holder = read(path) ?? "";
-      const pid = Number(holder.split(" ")[0]);
-      if (pid > 0 && holderOf(pid) === holder) {
+    for (let tries = 0; tries < 20; tries++) {
+      if (create(path, mine)) return lockOf(path, mine);
+      const holder = read(path);
+      if (holder === undefined) continue;
+      if (isAlive(holder)) {
         throw new Outage(
           "home-locked",
-          `another system (pid ${pid}) runs on ${home}: stop it first, or choose another folder with MILLRACE_HOME.`,
+          `another system (pid ${pidOf(holder)}) runs on ${home}: stop it first, or choose another folder with MILLRACE_HOME.`,
         );
       }
-      setAside(path);
+      if (takeOver(path, holder, mine)) return lockOf(path, mine);
     }
   } catch (error) {
     if (error instanceof Outage) throw error;
@@ -41,6 +37,23 @@ export function lockHome(home: string): HomeLock {
     );
   }
   throw new Outage("home-locked", `the lock of ${home} keeps changing hands: try again.`);
+}
+
+function lockOf(path: string, mine: string): HomeLock {
+  return {
+    release: () => {
+      if (read(path) === mine) rmSync(path, { force: true });
+    },
+  };
+}
+
+function pidOf(holder: string): number {
+  return Number(holder.split(" ")[0]);
+}
+
+function isAlive(holder: string): boolean {
+  const pid = pidOf(holder);
+  return pid > 0 && holderOf(pid) === holder;
 }
 
 /** "pid start": the start time tells a process from a later one with the same pid. */
@@ -61,13 +74,23 @@ function holderOf(pid: number): string {
 }
 
 function create(path: string, content: string): boolean {
+  const draft = draftOf(path, content);
   try {
-    writeFileSync(path, content, { flag: "wx" });
+    linkSync(draft, path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
+  } finally {
+    rmSync(draft, { force: true });
   }
+}
+
+/** Beside the lock, this thread's alone. */
+function draftOf(path: string, content: string): string {
+  const draft = `${path}.${process.pid}.${threadId}`;
+  writeFileSync(draft, content);
+  return draft;
 }
 
 function read(path: string): string | undefined {
@@ -78,11 +101,19 @@ function read(path: string): string | undefined {
   }
 }
 
-/** Of several who find a stale lock only one moves it away; the others look again. */
-function setAside(path: string): void {
-  const aside = `${path}.stale.${process.pid}`;
+/** Of several who find a stale lock one at a time may replace it, and only if it is still the one that it found. */
+function takeOver(path: string, stale: string, mine: string): boolean {
+  const guard = `${path}.taking`;
+  if (!create(guard, mine)) {
+    const holder = read(guard);
+    if (holder !== undefined && !isAlive(holder)) rmSync(guard, { force: true });
+    return false;
+  }
   try {
-    renameSync(path, aside);
-    rmSync(aside, { force: true });
-  } catch {}
+    if (read(path) !== stale) return false;
+    renameSync(draftOf(path, mine), path);
+    return true;
+  } finally {
+    rmSync(guard, { force: true });
+  }
 }
