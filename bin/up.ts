@@ -170,13 +170,16 @@ class UpChild {
     for (const stream of [child.stdout, child.stderr])
       if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.#print(`${line}\n`));
     this.#exited = new Promise((resolve) => {
-      child.once("error", (error) =>
-        this.#log.error({ process: this.name, err: error }, "process not started"),
-      );
-      child.once("exit", (code, signal) => {
+      const ended = (how: string) => {
         resolve();
-        this.#ended(signal ?? `exit ${code}`, final);
+        this.#ended(how, final);
+      };
+      child.on("error", (error) => {
+        this.#log.error({ child: this.name, err: error }, "process in trouble");
+        // One that could not even be made has no end to wait for.
+        if (child.pid === undefined) ended("not started");
       });
+      child.once("exit", (code, signal) => ended(signal ?? `exit ${code}`));
     });
     // What was settled before the first one waited for it is not an accident.
     this.#firstReady.catch(() => {});
