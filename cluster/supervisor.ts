@@ -123,7 +123,10 @@ class Child {
   /** V2. */
   newMap(version: number): void {
     this.#mapVersion = version;
-    if (this.#state === "fenced") this.#start();
+    if (this.#state !== "fenced") return;
+    // Its thread may not have ended yet: there is never more than one.
+    if (this.#worker === undefined) this.#start();
+    else this.#state = "restarting";
   }
 
   async kill(): Promise<void> {
