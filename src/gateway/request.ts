@@ -45,8 +45,9 @@ const refusedListMax = 1000;
 const refusedTextMax = 120;
 /** How long a request waits for the record. */
 const recordMsMax = 10_000;
-/** How long it waits when the bus is gone meanwhile: a restarted server is back sooner. */
-const lostBusMsMax = 2000;
+/** How long it waits when the bus is gone or the stream is full: a restarted server is back sooner. */
+const noMsMax = 2000;
+const lookMs = 100;
 
 export class RequestAcceptor {
   readonly #options: RequestOptions;
@@ -77,7 +78,7 @@ export class RequestAcceptor {
     this.#book(tenant, batcher, accepted, refused);
     if (accepted === 0) return { kind: "none-good", refused: refused.list, refusedCount: refused.count };
     batcher.hurry();
-    return this.#whenRecorded(sent, accepted, refused);
+    return this.#whenRecorded(batcher, sent, accepted, refused);
   }
 
   /** A request with an Idempotency-Key: frames of its own, the same at each retry. */
@@ -114,6 +115,7 @@ export class RequestAcceptor {
     this.#book(tenant, batcher, accepted, refused);
     if (accepted === 0) return { kind: "none-good", refused: refused.list, refusedCount: refused.count };
     return this.#whenRecorded(
+      batcher,
       sent.map((frame) => Promise.resolve(frame)),
       accepted,
       refused,
@@ -164,7 +166,12 @@ export class RequestAcceptor {
     }
   }
 
-  async #whenRecorded(sent: Promise<SentFrame>[], accepted: number, refused: Refused): Promise<Verdict> {
+  async #whenRecorded(
+    batcher: ShardBatcher,
+    sent: Promise<SentFrame>[],
+    accepted: number,
+    refused: Refused,
+  ): Promise<Verdict> {
     const { bus } = this.#options;
     const frames: SentFrame[] = [];
     const all = Promise.all(
@@ -175,30 +182,32 @@ export class RequestAcceptor {
       }),
     ).then(() => "recorded" as const);
     const ended = new AbortController();
-    const outcome = await Promise.race([all, this.#patience(ended.signal)]);
+    const outcome = await Promise.race([all, this.#patience(batcher, ended.signal)]);
     ended.abort();
     if (outcome === "recorded")
       return { kind: "recorded", accepted, refused: refused.list, refusedCount: refused.count };
     return {
       kind: "not-recorded",
       recorded: frames.some((frame) => frame.isRecorded) ? "part" : "unknown",
-      why: bus.connected ? "the record did not answer in time" : "the record can't be reached",
+      why: !bus.connected
+        ? "the record can't be reached"
+        : batcher.refusing
+          ? "the record of this shard is full"
+          : "the record did not answer in time",
     };
   }
 
-  /** Settles when a request should stop waiting: after recordMsMax, or lostBusMsMax without a bus. */
-  async #patience(signal: AbortSignal): Promise<"waited"> {
+  /** Settles when a request should stop waiting: after recordMsMax, or sooner where the record says no. */
+  async #patience(batcher: ShardBatcher, signal: AbortSignal): Promise<"waited"> {
     const { bus, clock } = this.#options;
     const started = clock.monotonicMs();
-    let lostAt: number | undefined;
-    const stop = bus.onConnection((connected) => {
-      lostAt = connected ? undefined : clock.monotonicMs();
-    });
+    let noSince: number | undefined;
     while (!signal.aborted && clock.monotonicMs() - started < recordMsMax) {
-      if (lostAt !== undefined && clock.monotonicMs() - lostAt >= lostBusMsMax) break;
-      await clock.sleep(100, signal);
+      if (bus.connected && !batcher.refusing) noSince = undefined;
+      else noSince ??= clock.monotonicMs();
+      if (noSince !== undefined && clock.monotonicMs() - noSince >= noMsMax) break;
+      await clock.sleep(lookMs, signal);
     }
-    stop();
     return "waited";
   }
 }

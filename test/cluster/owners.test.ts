@@ -29,14 +29,18 @@ test("a zombie node, stopped and continued, is fenced; every point counts once",
   timeout: 120_000,
 }, async (t) => {
   const system = await System.start({ shards: 2, env: { MILLRACE_COMMIT_MS: "50" } });
-  t.after(() => system.close());
+  const atEnd: (() => unknown)[] = [() => system.close()];
+  // The last one started is the first one ended: both nodes write below the system's home.
+  t.after(async () => {
+    for (const end of atEnd.toReversed()) await end();
+  });
   const tenant = system.demo;
   const zombie = system.pid("node");
   let sent = 0;
   for (; sent < 20; sent++) await send(system, tenant, "zombie.count");
 
   process.kill(zombie, "SIGSTOP");
-  t.after(() => {
+  atEnd.push(() => {
     try {
       process.kill(zombie, "SIGCONT");
     } catch {}
@@ -46,7 +50,7 @@ test("a zombie node, stopped and continued, is fenced; every point counts once",
     env: { ...system.env, MILLRACE_NODE_LISTEN: `127.0.0.1:${port}` },
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });
-  t.after(async () => {
+  atEnd.push(async () => {
     if (successor.exitCode !== null) return;
     successor.kill("SIGTERM");
     await once(successor, "exit");
