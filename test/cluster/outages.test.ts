@@ -35,6 +35,10 @@ test("NATS killed while sending: HTTP answers 503, TCP waits, nothing is lost", 
   t.after(() => system.close());
   const { writeKey, readKey } = system.demo;
   assert.equal((await system.sink(writeKey, "outage.http 1\n")).status, 202);
+  await eventually(
+    "the first point",
+    async () => (await system.sums(readKey, "outage.http:sum")).get("outage.http:sum") === 1,
+  );
 
   await server.kill9();
   await eventually("a 503", async () => {
