@@ -92,9 +92,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       ladder,
       tally: new Tally(counters, "http"),
     }),
+    counters,
     log,
     health,
-    metrics: () => counters.text(),
   }).catch(async (error: unknown) => {
     await tcp.close();
     throw error;

@@ -1,0 +1,111 @@
+// What the HTTP door says before it has read a body, and how many bodies it reads at a time.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { systemClock } from "../../src/base/clock.ts";
+import { Counters } from "../../src/base/counters.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { createMemoryBus } from "../../src/bus/memory.ts";
+import { tenantsBucket } from "../../src/bus/subjects.ts";
+import { Tally } from "../../src/gateway/accept.ts";
+import { ShardBatcher } from "../../src/gateway/batch.ts";
+import { openHttpDoor } from "../../src/gateway/http.ts";
+import { RequestAcceptor } from "../../src/gateway/request.ts";
+import { Routes } from "../../src/gateway/routes.ts";
+import { createPlainRouter } from "../../src/kernel/plain-router.ts";
+import { addTenant } from "../../src/tenant/admin.ts";
+import { Directory } from "../../src/tenant/directory.ts";
+import { hearLog } from "../harness/log.ts";
+
+const bodyBytesMax = 400_000;
+
+async function openDoor(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-http-"));
+  const clock = systemClock;
+  const random = seededRandom(11);
+  const bus = createMemoryBus({ clock, random });
+  await bus.ensureStream(0, { bytesMax: 1e9, duplicateWindowMs: 1000 });
+  const kv = await bus.kv(tenantsBucket);
+  const added = await addTenant(kv, "a", { clock, random });
+  assert(added.kind === "added");
+  const counters = new Counters();
+  const { log } = hearLog();
+  const ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
+  const directory = await Directory.open({ file: join(folder, "copy.json"), clock });
+  directory.follow(kv);
+  while (!directory.live) await clock.sleep(5);
+  const batcher = new ShardBatcher({ shard: 0, boot: random.bytes(16), bus, clock, ladder, counters, log });
+  const door = await openHttpDoor({
+    listen: { host: "127.0.0.1", port: 0 },
+    bodyBytesMax,
+    bodiesBytesMax: 1.5 * bodyBytesMax,
+    routes: new Routes(directory, [batcher], clock),
+    acceptor: new RequestAcceptor({
+      door: "http",
+      router: createPlainRouter(),
+      bus,
+      clock,
+      ladder,
+      tally: new Tally(counters, "http"),
+    }),
+    counters,
+    log,
+    health: () => ({ ok: true }),
+  });
+  t.after(async () => {
+    await door.close();
+    await directory.close();
+    await bus.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  /** Sends a head, and a body or none; the first line of the answer, once it comes. */
+  const post = (key: string, length: number, body = "") => {
+    const socket = connect(door.address.port, door.address.host);
+    const head = `POST /api/v1/sink HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${key}\r\nContent-Length: ${length}`;
+    socket.write(`${head}\r\n\r\n${body}`);
+    const answer = once(socket, "data").then(([data]) => String(data).split("\r\n")[0]);
+    answer.catch(() => {});
+    return { socket, answer };
+  };
+  return { post, counters, writeKey: added.writeKey, readKey: added.readKey };
+}
+
+test("H1: a stranger is turned away before his body is read", async (t) => {
+  const { post, counters, readKey } = await openDoor(t);
+  const f = async (key: string, expected: string) => {
+    const { socket, answer } = post(key, bodyBytesMax);
+    assert.equal(await answer, expected);
+    socket.destroy();
+  };
+  await f("nobody", "HTTP/1.1 401 Unauthorized");
+  await f("nobody", "HTTP/1.1 401 Unauthorized");
+  await f(readKey, "HTTP/1.1 403 Forbidden");
+  assert.match(counters.text(), /gateway_http_answers_total\{status="401"\} 2\n/);
+  assert.match(counters.text(), /gateway_http_answers_total\{status="403"\} 1\n/);
+});
+
+test("H2: bodies are read as far as there is room, and the room comes back", async (t) => {
+  const { post, writeKey } = await openDoor(t);
+  const first = post(writeKey, bodyBytesMax, "a 1\n");
+  const whole = "a 1\n".repeat(bodyBytesMax / 4);
+  // Requests with a whole body, until one is answered so.
+  const until = async (expected: string, before: string) => {
+    for (;;) {
+      const { socket, answer } = post(writeKey, whole.length, whole);
+      const said = await answer;
+      socket.destroy();
+      if (said === expected) return;
+      assert.equal(said, before);
+    }
+  };
+  await until("HTTP/1.1 503 Service Unavailable", "HTTP/1.1 202 Accepted");
+  const small = post(writeKey, 4, "a 1\n");
+  assert.equal(await small.answer, "HTTP/1.1 202 Accepted");
+  first.socket.destroy();
+  await until("HTTP/1.1 202 Accepted", "HTTP/1.1 503 Service Unavailable");
+  small.socket.destroy();
+});
