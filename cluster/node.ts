@@ -40,6 +40,7 @@ export class ClusterNode {
     const nodes = await this.#untilThere(() => bus.kv(nodesBucket, { ttlMs: beatTtlMs }));
     const cluster = await this.#untilThere(() => bus.kv(clusterBucket));
     await this.#refuseOthers(nodes);
+    await this.#refuseOtherName(cluster);
     const onMap = (value: Uint8Array | undefined) => {
       const map = decodeMap(value);
       if (map === undefined) return;
@@ -67,7 +68,7 @@ export class ClusterNode {
   health(): { ok: boolean; shards: ShardStatus[] } {
     const shards = this.#options.supervisor.status();
     const running = (status: ShardStatus) =>
-      status.state === "running" && status.progress?.doing === "ingesting";
+      status.state === "running" && status.progress?.doing === "ingesting" && status.silentMs < silentMsMax;
     return { ok: shards.length > 0 && shards.every(running), shards };
   }
 
@@ -82,6 +83,18 @@ export class ClusterNode {
         `MILLRACE_NODE is "${node}", but node "${others[0]}" runs: the embedded store (LMDB) serves one node only.`,
       );
     }
+  }
+
+  /** The map never gives shards away from the one node that can open their stores: under another name it would wait for ever. */
+  async #refuseOtherName(cluster: Kv): Promise<void> {
+    const { node } = this.#options;
+    const map = decodeMap((await this.#untilThere(() => cluster.get(mapKey)))?.value);
+    const owner = Object.values(map?.owners ?? {})[0];
+    if (map === undefined || owner === undefined || shardsOf(map, node).length > 0) return;
+    throw new Outage(
+      "settings-invalid",
+      `MILLRACE_NODE is "${node}", but the shards of this system belong to the node "${owner}": set MILLRACE_NODE=${owner}.`,
+    );
   }
 
   async #beat(nodes: Kv): Promise<void> {
