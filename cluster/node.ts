@@ -21,6 +21,8 @@ export interface NodeOptions {
 }
 
 const beatMs = 1000;
+/** An actor with nothing to do speaks every ten seconds; one that says nothing for longer hangs. */
+const silentMsMax = 30_000;
 
 export class ClusterNode {
   readonly #options: NodeOptions;

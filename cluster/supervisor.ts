@@ -32,6 +32,8 @@ export interface ShardStatus {
   why: string;
   restarts: number;
   threadId: number;
+  /** Since the actor last said what it does, ms. */
+  silentMs: number;
   progress: ShardProgress | undefined;
 }
 
@@ -96,6 +98,7 @@ class Child {
   #why = "";
   #restarts = 0;
   #progress: ShardProgress | undefined;
+  #heardMs = 0;
 
   constructor(shard: number, mapVersion: number, options: SupervisorOptions) {
     this.#shard = shard;
@@ -116,6 +119,7 @@ class Child {
       why: this.#why === "" ? (this.#progress?.waitsFor ?? "") : this.#why,
       restarts: this.#restarts,
       threadId: this.#worker?.threadId ?? -1,
+      silentMs: Math.round(this.#options.clock.monotonicMs() - this.#heardMs),
       progress: this.#progress,
     };
   }
@@ -148,6 +152,7 @@ class Child {
     const { settings, storeBytes, log } = this.#options;
     const shard = this.#shard;
     this.#state = "starting";
+    this.#heardMs = this.#options.clock.monotonicMs();
     this.#backoff.started();
     const task: ShardTask = { shard, mapVersion: this.#mapVersion, storeBytes, settings };
     const worker = new Worker(entry, {
@@ -173,6 +178,7 @@ class Child {
   #heard(message: FromShard): void {
     const { counters, log } = this.#options;
     const shard = this.#shard;
+    this.#heardMs = this.#options.clock.monotonicMs();
     switch (message.kind) {
       case "ready":
         this.#state = "running";

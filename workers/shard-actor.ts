@@ -210,7 +210,16 @@ class Life {
     await this.#openReader();
     log.info({ shard, epoch: this.#epoch, offset: this.#offset }, "shard reads");
     this.#report(
-      { doing: "ingesting", waitsFor: "", epoch: this.#epoch, offset: this.#offset, read: this.#offset },
+      {
+        doing: "ingesting",
+        waitsFor: "",
+        epoch: this.#epoch,
+        offset: this.#offset,
+        read: this.#offset,
+        // A new life counts from 0: who adds up what lives said sees where one begins.
+        ...this.#batch.counts,
+        ...this.#counts,
+      },
       true,
     );
     this.#options.onReady();
@@ -416,6 +425,8 @@ class Life {
         replayWindowMs,
       };
       this.#counts.trimmed += await trimRecord(bus, clock, log, options);
+      // A shard that has nothing to do says so too (P7).
+      this.#report({ ...this.#counts }, true);
     }
     if (now >= this.#nextForgetMs) {
       const { keyed, boots } = await this.#store.forget(this.#epoch, this.#frameTimeMs);
