@@ -16,6 +16,5 @@ export const clusterBucket = "MR_CLUSTER";
 export const nodesBucket = "MR_NODES";
 
 export const metricsSubject = "millrace.control.metrics";
-export const healthSubject = "millrace.control.health";
 /** Served only where faults are allowed: for tests. */
 export const faultSubject = "millrace.control.fault";

@@ -17,8 +17,6 @@ export const refusalAgeMsMax = 1000;
 /** Bytes that a shard's lines may take in the gateway, from the socket until the record has them. */
 export const shardInFlightBytesMax = 16 << 20;
 export const shardInFlightFramesMax = 1024;
-/** Keyed ids are remembered for this long. */
-export const keyedIdMsMax = 24 * 3600 * 1000;
 
 assert(
   frameBytesLoaded + lineBytesMax < frameBytesMax,

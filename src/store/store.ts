@@ -59,7 +59,7 @@ export const keyedKeptMs = 24 * 3600 * 1000;
 /** How long a gateway's start is remembered after its last frame. */
 export const bootKeptMs = 30 * 24 * 3600 * 1000;
 
-/** Counts to be added. `outcome` is "stored", or the reason of a refusal or of a dead letter. */
+/** Counts to be added. `reason` is that of a refusal or of a dead letter. */
 export interface LedgerRow {
   tenant: string;
   door: Door;
