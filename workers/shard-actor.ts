@@ -175,6 +175,9 @@ class Life {
   #dueMs: number | undefined;
   #commitMs = 0;
   #nextTrimMs: number;
+  /** Committed since the trimmer last looked, and after how much it should look again; bytes. */
+  #untrimmedBytes = 0;
+  #trimAfterBytes = 0;
   #nextForgetMs: number;
   #counts = { commits: 0, rows: 0, trimmed: 0 };
 
@@ -378,6 +381,7 @@ class Life {
   async #commit(): Promise<Ended | undefined> {
     const { clock, log, shard } = this.#options;
     const started = clock.monotonicMs();
+    const { bytes } = this.#batch;
     const commit = this.#batch.commit(this.#epoch, this.#offset, this.#incarnation);
     const result = await this.#store.commit(commit);
     if (result.kind === "fenced") {
@@ -394,6 +398,7 @@ class Life {
       this.#batch.renew(this.#options.newAggregator());
     this.#offset = commit.to;
     this.#frameTimeMs = commit.frameTimeMs;
+    this.#untrimmedBytes += bytes;
     this.#dueMs = undefined;
     this.#commitMs = clock.monotonicMs() - started;
     this.#counts.commits++;
@@ -415,8 +420,9 @@ class Life {
   async #housekeeping(): Promise<void> {
     const { bus, clock, log, shard, replayWindowMs } = this.#options;
     const now = clock.monotonicMs();
-    if (now >= this.#nextTrimMs) {
+    if (now >= this.#nextTrimMs || this.#untrimmedBytes > this.#trimAfterBytes) {
       this.#nextTrimMs = now + trimEveryMs;
+      this.#untrimmedBytes = 0;
       const options: TrimOptions = {
         shard,
         incarnation: this.#incarnation,
@@ -424,7 +430,9 @@ class Life {
         keep: this.#state.gaps,
         replayWindowMs,
       };
-      this.#counts.trimmed += await trimRecord(bus, clock, log, options);
+      const trimmed = await trimRecord(bus, clock, log, options);
+      this.#counts.trimmed += trimmed.frames;
+      this.#trimAfterBytes = trimmed.lookAfterBytes;
       // A shard that has nothing to do says so too (P7).
       this.#report({ ...this.#counts }, true);
     }

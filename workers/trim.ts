@@ -4,6 +4,8 @@
 //     one incarnation of the stream only.
 // M2. Frames older than the replay window go; when the stream nears its cap the oldest go earlier, with a warning:
 //     the window has shrunk.
+// M3. How soon it must look again follows from the room that is left: a stream that fills between two looks would say
+//     no to everybody although its frames may go.
 import type { Clock } from "../src/base/clock.ts";
 import { Outage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
@@ -25,8 +27,25 @@ const fullShare = 0.9;
 /** How far a stream near its cap is emptied. */
 const emptyToShare = 0.8;
 
-/** Answers how many frames went. Throws bus-unavailable when the stream is another one by now. */
-export async function trimRecord(bus: Bus, clock: Clock, log: Log, options: TrimOptions): Promise<number> {
+export interface Trimmed {
+  /** Frames that went. */
+  frames: number;
+  /** M3: after so many committed bytes it is time to look again. */
+  lookAfterBytes: number;
+}
+
+/** Of the room left: what is on its way but not yet committed needs the rest. */
+const lookAfterShare = 0.25;
+
+/** Throws bus-unavailable when the stream is another one by now. */
+export async function trimRecord(bus: Bus, clock: Clock, log: Log, options: TrimOptions): Promise<Trimmed> {
+  const frames = await trim(bus, clock, log, options);
+  const { bytes, bytesMax } = await bus.streamState(options.shard);
+  const room = bytesMax > 0 ? Math.max(0, bytesMax - bytes) : Number.POSITIVE_INFINITY;
+  return { frames, lookAfterBytes: room * lookAfterShare };
+}
+
+async function trim(bus: Bus, clock: Clock, log: Log, options: TrimOptions): Promise<number> {
   const { shard } = options;
   const stream = await bus.streamState(shard);
   if (stream.incarnation !== options.incarnation)

@@ -9,8 +9,8 @@ const weekMs = 7 * 24 * hourMs;
 async function trimmed(world: World, options: Partial<TrimOptions>): Promise<[number, number]> {
   const { incarnation } = await world.bus.streamState(0);
   const all = { shard: 0, incarnation, committed: 0, keep: [], replayWindowMs: weekMs, ...options };
-  const count = await trimRecord(world.bus, world.clock, world.heard.log, all);
-  return [count, (await world.bus.streamState(0)).firstSequence];
+  const { frames } = await trimRecord(world.bus, world.clock, world.heard.log, all);
+  return [frames, (await world.bus.streamState(0)).firstSequence];
 }
 
 /** `count` frames, an hour apart. */
@@ -138,4 +138,17 @@ test("M1: nothing of a stream that was made anew, whatever was committed of the 
     code: "bus-unavailable",
   });
   assert.equal((await world.bus.streamState(0)).firstSequence, 1);
+});
+
+test("M3: a stream that fills faster than the clock is trimmed as it fills, and never says no", async () => {
+  const world = await World.start({ bytesMax: 100_000 });
+  const running = world.run({ replayWindowMs: weekMs });
+  // Several times the cap before the clock alone would make it look.
+  for (let n = 0; n < 1500; n++) {
+    await world.recordMany(1, n);
+    if (n % 10 === 9) await world.clock.pass(50);
+  }
+  await world.clock.pass(1000);
+  assert(running.progress().trimmed > 0, "nothing was trimmed");
+  assert.deepEqual(await world.sums(), ["a 1500 1500"]);
 });
