@@ -4,6 +4,8 @@
 // T2. What arrived before a clean close is taken, a last line without line end included; a connection that broke
 //     leaves no half line behind.
 // T3. Connections in all are bounded; one too many is closed at once and counted.
+// T4. A connection that floods gets its turn and no more: left alone, libuv reads up to 32 chunks from one socket
+//     before it looks at the next, and everybody else waits that long.
 import { createServer, type Socket } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import type { Counters } from "../base/counters.ts";
@@ -38,6 +40,8 @@ const drainLookMs = 30;
 /** So many looks in a row without a byte: one alone may only mean that this process was not given the processor. */
 const drainQuietLooks = 4;
 const drainMsMax = 1500;
+/** What one connection may hand in before the others have their turn. */
+const turnBytesMax = 64 << 10;
 
 export async function openTcpDoor(options: TcpDoorOptions): Promise<OpenDoor> {
   const { counters } = options;
@@ -83,6 +87,7 @@ class Connection {
   #busy: Promise<void> | undefined;
   readonly #gone: Promise<void>;
   #chunks = 0;
+  #turnBytes = 0;
 
   constructor(socket: Socket, options: TcpDoorOptions, onGone: () => void) {
     this.#socket = socket;
@@ -112,13 +117,21 @@ class Connection {
 
   #take(chunk: Buffer): void {
     this.#chunks++;
-    const wait = this.#sink.take(chunk);
+    const wait = this.#sink.take(chunk) ?? this.#turnOver(chunk.length);
     if (wait === undefined) return;
     this.#socket.pause();
     this.#busy = wait.then(() => {
       this.#busy = undefined;
       this.#socket.resume();
     });
+  }
+
+  /** T4. Settles when the others had their turn. */
+  #turnOver(bytes: number): Promise<void> | undefined {
+    this.#turnBytes += bytes;
+    if (this.#turnBytes < turnBytesMax) return undefined;
+    this.#turnBytes = 0;
+    return new Promise((resolve) => setImmediate(resolve));
   }
 
   async #end(): Promise<void> {
