@@ -1,11 +1,11 @@
 // Whose line is this? The key in front of a name, or a request's credential, to a route: the tenant and the batcher
 // of its home, or the reason why not. Answers are cached per key until the directory changes; both caches are bounded.
-import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { unreachable } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Reason } from "../metric/reason.ts";
 import type { Directory } from "../tenant/directory.ts";
+import { hashKey } from "../tenant/keys.ts";
 import { homeOf, keyedHomeOf } from "../tenant/routing.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import type { ShardBatcher } from "./batch.ts";
@@ -50,7 +50,7 @@ export class Routes {
       this.#unknown.clear();
       this.#generation = this.#directory.generation;
     }
-    const hash = createHash("sha256").update(key).digest("base64");
+    const hash = hashKey(key);
     const cached = this.#known.get(hash) ?? this.#unknown.get(hash);
     if (cached !== undefined) return cached;
     const route = this.#lookUp(key);

@@ -2,7 +2,7 @@
 //
 // A key is `w` (write) or `r` (read) and 32 characters that hold 160 random bits. Only its SHA-256 is ever stored; the
 // key itself is shown once, and no log has it.
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Random } from "../base/random.ts";
 import type { KeyKind } from "./tenant.ts";
 
@@ -39,5 +39,5 @@ export function makeTenantId(random: Random): string {
 
 /** SHA-256 in hex: what is stored of a key, and how it is looked up. */
 export function hashKey(key: string): string {
-  return createHash("sha256").update(key).digest("hex");
+  return hash("sha256", key, "hex");
 }
