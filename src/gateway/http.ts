@@ -2,17 +2,19 @@
 //
 //   202 { accepted, refused: [{ line, reason, text }] }   every good line is recorded
 //   400 the same body: no line was good      401 unknown key      403 may not write      410 the tenant was deleted
-//   413 the body is too large                503 + Retry-After { error, recorded: none | part | unknown }
+//   413 the body is too large                415 the body is compressed
+//   503 + Retry-After { error, recorded: none | part | unknown }
 //
-// H1. Whose request it is is known before its body is read: a stranger costs no memory.
-// H2. Bodies that are being read or recorded are bounded in all, by what they say of their length; so are connections,
-//     and the time that a request may take to arrive. Answers are counted by status.
+// S1. Who sends is known before a byte of the body is read: a stranger costs no memory.
+// S2. Bodies are bounded in memory (body.ts), requests in time, connections in number. Answers are counted by status.
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import { unreachable } from "../base/assert.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import { listenApp } from "../config/listen.ts";
 import type { Address } from "../config/settings.ts";
+import type { Tenant } from "../tenant/tenant.ts";
+import { Bodies } from "./body.ts";
 import type { RequestAcceptor, Verdict } from "./request.ts";
 import type { Route, Routes } from "./routes.ts";
 
@@ -23,7 +25,7 @@ export interface HttpDoorOptions {
   acceptor: RequestAcceptor;
   counters: Counters;
   log: Log;
-  /** Bodies at a time, bytes. Default 256 MB, or as much as one may have. */
+  /** Bodies in memory at a time, bytes. Default 256 MB, and never less than two of the largest. */
   bodiesBytesMax?: number;
   health(): { ok: boolean; [field: string]: unknown };
 }
@@ -33,51 +35,53 @@ export interface HttpDoor {
   close(): Promise<void>;
 }
 
+const path = "/api/v1/sink";
 const retryAfterSeconds = 1;
 const idempotencyKeyCharsMax = 255;
-const bodiesBytesMaxDefault = 256e6;
+
+/** A whole body over a slow line passes; a sender that trickles does not hold its place for ever. */
+const requestMsMax = 120_000;
 const connectionsMax = 10_000;
-const requestMsMax = 60_000;
-const idleMsMax = 120_000;
+/** Bodies in memory of all; half of it for one tenant. */
+const bodiesBytesMaxDefault = 256e6;
 
 export async function openHttpDoor(options: HttpDoorOptions): Promise<HttpDoor> {
+  const { bodyBytesMax } = options;
+  const bytesInAll = options.bodiesBytesMax ?? Math.max(bodiesBytesMaxDefault, 2 * bodyBytesMax);
+  const bodies = new Bodies({ bytesMax: bodyBytesMax, bytesInAll, bytesOfTenant: bytesInAll / 2 });
   const app = Fastify({
     logger: false,
-    bodyLimit: options.bodyBytesMax,
-    forceCloseConnections: "idle",
     requestTimeout: requestMsMax,
-    connectionTimeout: idleMsMax,
+    forceCloseConnections: "idle",
+    routerOptions: { ignoreTrailingSlash: true },
   });
   app.server.maxConnections = connectionsMax;
-  const bodies = new Bodies(options);
+  // Whatever its type says, even if that is no type at all, a body is lines. The route reads it itself (S1).
+  app.addHook("onRequest", (request, _reply, done) => {
+    delete request.raw.headers["content-type"];
+    done();
+  });
   app.addHook("onResponse", async (_request, reply) => {
     const status = reply.statusCode;
     options.counters.counter("gateway_http_answers_total", "HTTP answers", { status }).value++;
   });
-  // Whatever its type says, a body is lines.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser("*", (_request, _payload, done) => done(null));
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) options.log.error({ err: error }, "request failed");
-    const text = status === 413 ? `the body is over ${options.bodyBytesMax} bytes` : error.message;
-    return reply.code(status).send({ error: status >= 500 ? "internal error" : text });
+    return reply.code(status).send({ error: status >= 500 ? "internal error" : error.message });
   });
   app.setNotFoundHandler((_request, reply) =>
     reply.code(404).send({ error: "not found: POST /api/v1/sink" }),
   );
-  app.post(
-    "/api/v1/sink",
-    {
-      onRequest: async (request, reply) => {
-        const whose = judge(options.routes, request.headers.authorization);
-        if (whose.kind === "denied") return deny(reply, whose);
-        if (!bodies.take(request, reply)) return later(reply, "too many requests are being read", "none");
-        return undefined;
-      },
-    },
-    (request, reply) => sink(options, request, reply),
-  );
+  app.post(path, (request, reply) => sink(options, bodies, request, reply));
+  app.route({
+    method: ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"],
+    url: path,
+    handler: (_request, reply) =>
+      reply.code(405).header("Allow", "POST").send({ error: "lines come by POST" }),
+  });
   app.get("/health", (_request, reply) => {
     const health = options.health();
     return reply.code(health.ok ? 200 : 503).send(health);
@@ -90,83 +94,82 @@ export async function openHttpDoor(options: HttpDoorOptions): Promise<HttpDoor> 
 
 async function sink(
   options: HttpDoorOptions,
+  bodies: Bodies,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {
-  // Again: the tenant may have changed while the body came.
-  const route = judge(options.routes, request.headers.authorization);
-  if (route.kind === "denied") return deny(reply, route);
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const idempotencyKey = request.headers["idempotency-key"];
-  if (idempotencyKey !== undefined) {
-    if (
-      typeof idempotencyKey !== "string" ||
+  const { headers } = request;
+  const key = credential(headers.authorization);
+  if (key === undefined) return unauthorized(reply, "send the write key as Basic user or Bearer token");
+  const route = options.routes.of(key);
+  if (route.kind === "unavailable") return later(reply, "the directory of tenants can't be reached", "none");
+  if (route.kind === "refused") {
+    if (route.reason === "unknown-key") return unauthorized(reply, "unknown key");
+    return reply.code(route.reason === "tenant-deleted" ? 410 : 403).send({ error: route.reason });
+  }
+  const coding = codingOf(headers["content-encoding"], headers["transfer-encoding"]);
+  if (coding !== undefined)
+    return reply
+      .code(415)
+      .header("Accept-Encoding", "identity")
+      .send({ error: `the body is encoded as ${coding}: send it as it is` });
+  const idempotencyKey = headers["idempotency-key"];
+  if (
+    idempotencyKey !== undefined &&
+    (typeof idempotencyKey !== "string" ||
       idempotencyKey.length < 1 ||
-      idempotencyKey.length > idempotencyKeyCharsMax
-    )
-      return reply
-        .code(400)
-        .send({ error: `Idempotency-Key must have 1 to ${idempotencyKeyCharsMax} characters` });
-    const batcher = options.routes.keyed(route.tenant);
-    return answer(reply, await options.acceptor.acceptKeyed(route.tenant, batcher, body, idempotencyKey));
-  }
-  return answer(reply, await options.acceptor.accept(route.tenant, route.batcher, body));
-}
+      idempotencyKey.length > idempotencyKeyCharsMax)
+  )
+    return reply
+      .code(400)
+      .send({ error: `Idempotency-Key must have 1 to ${idempotencyKeyCharsMax} characters` });
 
-type Judged = Extract<Route, { kind: "tenant" }> | Denied;
-interface Denied {
-  kind: "denied";
-  status: 401 | 403 | 410 | 503;
-  error: string;
-}
-
-/** H1. */
-function judge(routes: Routes, header: string | undefined): Judged {
-  const no = (status: Denied["status"], error: string): Denied => ({ kind: "denied", status, error });
-  const key = credential(header);
-  if (key === undefined) return no(401, "send the write key as Basic user or Bearer token");
-  const route = routes.of(key);
-  switch (route.kind) {
-    case "tenant":
-      return route;
-    case "unavailable":
-      return no(503, "the directory of tenants can't be reached");
-    case "refused":
-      if (route.reason === "unknown-key") return no(401, "unknown key");
-      return no(route.reason === "tenant-deleted" ? 410 : 403, route.reason);
+  const declared = headers["content-length"];
+  const { tenant } = route;
+  const body = await bodies.read(
+    request.raw,
+    declared === undefined ? undefined : Number(declared),
+    tenant.id,
+  );
+  switch (body.kind) {
+    case "too-large":
+      return reply.code(413).send({ error: `the body is over ${options.bodyBytesMax} bytes` });
+    case "no-room":
+      return later(reply, "too many bodies are being read", "none");
+    case "broken":
+      // Nobody is there to read it.
+      return reply.code(400).send({ error: "the body ended early" });
+    case "body":
+      try {
+        return answer(reply, await accept(options, route, tenant, body.bytes, idempotencyKey));
+      } finally {
+        bodies.release(tenant.id, body.bytes.length);
+      }
     default:
-      return unreachable(route);
+      return unreachable(body);
   }
 }
 
-function deny(reply: FastifyReply, { status, error }: Denied): FastifyReply {
-  if (status === 503) return later(reply, error, "none");
-  if (status === 401) reply.header("WWW-Authenticate", 'Basic realm="millrace"');
-  return reply.code(status).send({ error });
+function accept(
+  { acceptor, routes }: HttpDoorOptions,
+  route: Route & { kind: "tenant" },
+  tenant: Tenant,
+  bytes: Buffer,
+  idempotencyKey: string | undefined,
+): Promise<Verdict> {
+  if (idempotencyKey === undefined) return acceptor.accept(tenant, route.batcher, bytes);
+  return acceptor.acceptKeyed(tenant, routes.keyed(tenant), bytes, idempotencyKey);
 }
 
-/** H2: the bytes of bodies from the request's head to the end of its answer. */
-class Bodies {
-  readonly #bodyBytesMax: number;
-  readonly #bytesMax: number;
-  #bytes = 0;
-
-  constructor({ bodyBytesMax, bodiesBytesMax }: HttpDoorOptions) {
-    this.#bodyBytesMax = bodyBytesMax;
-    this.#bytesMax = Math.max(bodyBytesMax, bodiesBytesMax ?? bodiesBytesMaxDefault);
-  }
-
-  /** False: there is no room. One that doesn't say how long it is counts as the longest; one too long is not read. */
-  take(request: FastifyRequest, reply: FastifyReply): boolean {
-    const said = Number(request.headers["content-length"] ?? this.#bodyBytesMax);
-    const bytes = said <= this.#bodyBytesMax ? said : 0;
-    if (this.#bytes + bytes > this.#bytesMax) return false;
-    this.#bytes += bytes;
-    reply.raw.once("close", () => {
-      this.#bytes -= bytes;
-    });
-    return true;
-  }
+/** How the body is wrapped, where that is more than we undo. */
+function codingOf(content: string | undefined, transfer: string | undefined): string | undefined {
+  const words = (header: string | undefined, plain: string) =>
+    (header ?? "")
+      .toLowerCase()
+      .split(",")
+      .map((word) => word.trim())
+      .filter((word) => word !== "" && word !== plain);
+  return [...words(content, "identity"), ...words(transfer, "chunked")][0]?.slice(0, 40);
 }
 
 function answer(reply: FastifyReply, verdict: Verdict): unknown {
@@ -191,8 +194,12 @@ function refusedFields(verdict: { refused: unknown[]; refusedCount: number }): o
   return { refused: verdict.refused, ...(listed ? {} : { refusedCount: verdict.refusedCount }) };
 }
 
-function later(reply: FastifyReply, why: string, recorded: string): FastifyReply {
+function later(reply: FastifyReply, why: string, recorded: string): unknown {
   return reply.code(503).header("Retry-After", String(retryAfterSeconds)).send({ error: why, recorded });
+}
+
+function unauthorized(reply: FastifyReply, error: string): unknown {
+  return reply.code(401).header("WWW-Authenticate", 'Basic realm="millrace"').send({ error });
 }
 
 /** The key of `Authorization: Bearer KEY` or of Basic's user name. */

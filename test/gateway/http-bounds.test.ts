@@ -1,4 +1,4 @@
-// What the HTTP door says before it has read a body, and how many bodies it reads at a time.
+// What the HTTP door says before it has read a body. How many bytes of bodies it holds: body.test.ts.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -42,7 +42,6 @@ async function openDoor(t: TestContext) {
   const door = await openHttpDoor({
     listen: { host: "127.0.0.1", port: 0 },
     bodyBytesMax,
-    bodiesBytesMax: 1.5 * bodyBytesMax,
     routes: new Routes(directory, [batcher], clock),
     acceptor: new RequestAcceptor({
       door: "http",
@@ -71,10 +70,10 @@ async function openDoor(t: TestContext) {
     answer.catch(() => {});
     return { socket, answer };
   };
-  return { post, counters, writeKey: added.writeKey, readKey: added.readKey };
+  return { post, counters, readKey: added.readKey };
 }
 
-test("H1: a stranger is turned away before his body is read", async (t) => {
+test("S1: a stranger is turned away before his body is read", async (t) => {
   const { post, counters, readKey } = await openDoor(t);
   const f = async (key: string, expected: string) => {
     const { socket, answer } = post(key, bodyBytesMax);
@@ -86,26 +85,4 @@ test("H1: a stranger is turned away before his body is read", async (t) => {
   await f(readKey, "HTTP/1.1 403 Forbidden");
   assert.match(counters.text(), /gateway_http_answers_total\{status="401"\} 2\n/);
   assert.match(counters.text(), /gateway_http_answers_total\{status="403"\} 1\n/);
-});
-
-test("H2: bodies are read as far as there is room, and the room comes back", async (t) => {
-  const { post, writeKey } = await openDoor(t);
-  const first = post(writeKey, bodyBytesMax, "a 1\n");
-  const whole = "a 1\n".repeat(bodyBytesMax / 4);
-  // Requests with a whole body, until one is answered so.
-  const until = async (expected: string, before: string) => {
-    for (;;) {
-      const { socket, answer } = post(writeKey, whole.length, whole);
-      const said = await answer;
-      socket.destroy();
-      if (said === expected) return;
-      assert.equal(said, before);
-    }
-  };
-  await until("HTTP/1.1 503 Service Unavailable", "HTTP/1.1 202 Accepted");
-  const small = post(writeKey, 4, "a 1\n");
-  assert.equal(await small.answer, "HTTP/1.1 202 Accepted");
-  first.socket.destroy();
-  await until("HTTP/1.1 202 Accepted", "HTTP/1.1 503 Service Unavailable");
-  small.socket.destroy();
 });
