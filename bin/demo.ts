@@ -26,7 +26,7 @@ const parts = { clock, random: systemRandom };
 /** The demo tenant's keys; makes it when this home has none yet. */
 export async function demoTenant(settings: Settings): Promise<Demo> {
   const path = demoFile(settings);
-  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as Demo;
+  if (existsSync(path)) return readDemo(path);
   const log = makeLog("up", settings.logLevel);
   const bus = await connectNats({
     url: natsUrlOf(settings),
@@ -46,6 +46,25 @@ export async function demoTenant(settings: Settings): Promise<Demo> {
   } finally {
     await bus.close();
   }
+}
+
+/** Throws settings-invalid, naming the file. */
+export function readDemo(path: string): Demo {
+  let said: unknown;
+  try {
+    said = JSON.parse(readFileSync(path, "utf8"));
+  } catch {}
+  if (isDemo(said)) return said;
+  throw new Outage(
+    "settings-invalid",
+    `${path} does not hold the demo tenant's keys: delete it, and the next start makes new ones.`,
+  );
+}
+
+function isDemo(said: unknown): said is Demo {
+  if (typeof said !== "object" || said === null) return false;
+  const fields = new Map<string, unknown>(Object.entries(said));
+  return ["id", "name", "writeKey", "readKey"].every((name) => typeof fields.get(name) === "string");
 }
 
 async function newDemo(kv: Kv): Promise<Demo> {

@@ -241,7 +241,7 @@ Millrace runs. Data: ${settings.home}
 Send a point:
   curl -u ${demo.writeKey}: --data-binary "my.first.metric 42" http://${http}/api/v1/sink
 or over TCP, in bash:
-  echo "${demo.writeKey}.my.first.metric 42" > /dev/tcp/${tcp.slice(0, colon)}/${tcp.slice(colon + 1)}
+  echo "${demo.writeKey}.my.first.metric 42" > /dev/tcp/${tcp.slice(0, colon).replace(/^\[|\]$/g, "")}/${tcp.slice(colon + 1)}
 
 Read it back:
   curl "http://${api}/t/${demo.readKey}/render?target=my.first.metric&from=-5min&noNullPoints=true"

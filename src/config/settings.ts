@@ -59,7 +59,12 @@ const table = {
     "the coordinator's own /health and /metrics",
     address,
   ),
-  natsListen: row("MILLRACE_NATS_LISTEN", "127.0.0.1:4222", "where the own nats-server listens", address),
+  natsListen: row(
+    "MILLRACE_NATS_LISTEN",
+    "127.0.0.1:4222",
+    "where the own nats-server listens",
+    fixedAddress,
+  ),
   natsUrl: row("MILLRACE_NATS_URL", "", "use this NATS (nats://host:port) and start none", text),
   natsServer: row("MILLRACE_NATS_SERVER", "", "path of the nats-server program, >= 2.10", text),
   node: row("MILLRACE_NODE", "node", "name of this node; one word", word),
@@ -153,7 +158,10 @@ function readFile(home: string, problems: string[]): Map<string, string> {
   let content: string;
   try {
     content = readFileSync(path, "utf8");
-  } catch {
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // A home that is not there, or no folder, is the business of whoever makes it.
+    if (code !== "ENOENT" && code !== "ENOTDIR") problems.push(`${path} can't be read: ${messageOf(error)}.`);
     return new Map();
   }
   const out = new Map<string, string>();
@@ -234,6 +242,12 @@ function address(value: string): Address | Invalid {
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) return new Invalid("expected host:port, such as 127.0.0.1:2003");
   return { host: match[1] ?? match[2] ?? "", port };
+}
+
+/** Others must find it there: a port chosen at the last moment would be known to nobody. */
+function fixedAddress(value: string): Address | Invalid {
+  const at = address(value);
+  return at instanceof Invalid || at.port > 0 ? at : new Invalid("expected a port from 1 to 65535");
 }
 
 function addressOrOff(value: string): Address | "off" | Invalid {
