@@ -43,6 +43,8 @@ export class Batch {
   #dead: DeadLetter[] = [];
   #holes: Interval[] = [];
   #awaitingIds: number[] = [];
+  /** Series whose stored id is known. */
+  #named = 0;
   readonly counts = { points: 0, frames: 0, duplicates: 0, refused: 0, dead: 0, holes: 0 };
   /** Sequence read; the offset that the next commit reaches. */
   read: number;
@@ -66,6 +68,11 @@ export class Batch {
 
   get seriesCount(): number {
     return this.#aggregator.seriesCount;
+  }
+
+  /** Series whose ids the next commit will ask for: each costs the commit some hundred bytes of memory. */
+  get unnamedSeries(): number {
+    return this.#aggregator.seriesCount - this.#named;
   }
 
   get receivedAtMs(): number {
@@ -168,6 +175,7 @@ export class Batch {
     this.#awaitingIds.forEach((local, index) => {
       this.#ids[local] = ids[index] as number;
     });
+    this.#named += this.#awaitingIds.length;
     this.#awaitingIds = [];
     for (const boot of this.#boots.values()) boot.added = [];
     this.#ledger.clear();
@@ -183,6 +191,7 @@ export class Batch {
     assert(this.frames === 0 && this.#aggregator.openRows === 0, "nothing is open when the cache is dropped");
     this.#aggregator = aggregator;
     this.#ids = new Uint32Array(1024);
+    this.#named = 0;
     this.#tenantNumbers.clear();
     this.#tenants.length = 0;
   }

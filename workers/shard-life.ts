@@ -1,0 +1,341 @@
+// One life of an actor: from a claim to the first thing that is not ok. S1 to S6 are shard-actor.ts's.
+import { messageOf, Outage } from "../src/base/errors.ts";
+import type { Reader, RecordedFrame } from "../src/bus/bus.ts";
+import type { ShardState, ShardStore } from "../src/store/store.ts";
+import { Batch } from "./batch.ts";
+import type { ShardProgress } from "./messages.ts";
+import type { Ended, ShardActorOptions } from "./shard-actor.ts";
+import { trimRecord, type TrimOptions } from "./trim.ts";
+
+/** S6. Frames queued behind a commit; beyond it the reader is closed until they are worked off. */
+const queueBytesMax = 32 << 20;
+const uncommittedRowsMax = 1_000_000;
+const uncommittedBytesMax = 128 << 20;
+/** New names of one commit: they and their tree entries lie in memory together. */
+const unnamedSeriesMax = 100_000;
+/** Far enough below the aggregator's own bound for the new series of one commit. */
+const seriesCachedMaxDefault = 4_000_000;
+/** A commit should not take more than this share of the time: under load the interval grows. */
+const commitShare = 4;
+const commitMsMost = 5000;
+const trimEveryMs = 10_000;
+const forgetEveryMs = 600_000;
+/** The store forgets a bounded part at a time: while there was something, it is asked again this soon. */
+const forgetAgainMs = 1000;
+
+/** From one claim to the first thing that is not ok. */
+export class Life {
+  readonly #options: ShardActorOptions;
+  readonly #store: ShardStore;
+  readonly #stopping: AbortSignal;
+  readonly #wakers: Set<() => void>;
+  readonly #report: (change: Partial<ShardProgress>, force?: boolean) => void;
+  readonly #batch: Batch;
+  readonly #epoch: number;
+  #offset: number;
+  #incarnation: string;
+  /** The broker's time at the offset. */
+  #frameTimeMs: number;
+  readonly #state: ShardState;
+  #reader: Reader | undefined;
+  /** Which reader may speak. */
+  #opening = 0;
+  #queue: RecordedFrame[] = [];
+  #queueBytes = 0;
+  #ended: Error | undefined;
+  #wake: () => void = () => {};
+  /** When the next commit is due, monotonic ms; undefined while there is nothing to commit. */
+  #dueMs: number | undefined;
+  #commitMs = 0;
+  #nextTrimMs: number;
+  /** Committed since the trimmer last looked, and after how much it should look again; bytes. */
+  #untrimmedBytes = 0;
+  #trimAfterBytes = 0;
+  #nextForgetMs: number;
+  #counts = { commits: 0, rows: 0, trimmed: 0 };
+
+  constructor(
+    options: ShardActorOptions,
+    store: ShardStore,
+    state: ShardState,
+    stopping: AbortSignal,
+    wakers: Set<() => void>,
+    report: (change: Partial<ShardProgress>, force?: boolean) => void,
+  ) {
+    this.#options = options;
+    this.#store = store;
+    this.#state = state;
+    this.#stopping = stopping;
+    this.#wakers = wakers;
+    this.#report = report;
+    this.#batch = new Batch(options.newAggregator(), state);
+    this.#epoch = state.epoch;
+    this.#offset = state.offset;
+    this.#incarnation = state.incarnation;
+    this.#frameTimeMs = state.frameTimeMs;
+    this.#nextTrimMs = options.clock.monotonicMs() + trimEveryMs;
+    this.#nextForgetMs = options.clock.monotonicMs() + forgetEveryMs;
+    wakers.add(this.#onWake);
+  }
+
+  readonly #onWake = (): void => this.#wake();
+
+  async live(): Promise<Ended> {
+    const { log, shard } = this.#options;
+    await this.#checkRecord();
+    await this.#openReader();
+    log.info({ shard, epoch: this.#epoch, offset: this.#offset }, "shard reads");
+    this.#report(
+      {
+        doing: "ingesting",
+        waitsFor: "",
+        epoch: this.#epoch,
+        offset: this.#offset,
+        read: this.#offset,
+        // A new life counts from 0: who adds up what lives said sees where one begins.
+        ...this.#batch.counts,
+        ...this.#counts,
+      },
+      true,
+    );
+    this.#options.onReady();
+    for (;;) {
+      await this.#ingestQueued();
+      if (this.#ended !== undefined && this.#queue.length === 0) throw this.#ended;
+      if (this.#isDue()) {
+        const ended = await this.#commit();
+        if (ended !== undefined) return ended;
+      }
+      if (this.#stopping.aborted) {
+        if (!this.#batch.isEmpty(this.#offset)) {
+          const ended = await this.#commit();
+          if (ended !== undefined) return ended;
+        }
+        return { kind: "stopped", offset: this.#offset };
+      }
+      if (this.#reader === undefined && this.#queue.length === 0) await this.#openReader();
+      await this.#housekeeping();
+      await this.#untilSomething();
+    }
+  }
+
+  close(): void {
+    this.#wakers.delete(this.#onWake);
+    this.#closeReader();
+  }
+
+  /** The record must be the one that the offset counts, and must still hold what comes next. */
+  async #checkRecord(): Promise<void> {
+    const { bus, shard } = this.#options;
+    const stream = await bus.streamState(shard);
+    if (this.#offset > 0) {
+      if (this.#incarnation !== stream.incarnation)
+        throw rewound(
+          shard,
+          `the stream was made anew (it was ${this.#incarnation}, it is ${stream.incarnation})`,
+        );
+      if (stream.lastSequence < this.#offset)
+        throw rewound(shard, `it ends at ${stream.lastSequence}, before the offset ${this.#offset}`);
+      const frame = await bus.frameAt(shard, this.#offset);
+      if (frame !== undefined && frame.timeMs !== this.#state.frameTimeMs)
+        throw rewound(shard, `frame ${this.#offset} is of another time than the one that was committed`);
+    }
+    this.#incarnation = stream.incarnation;
+    if (stream.firstSequence > this.#offset + 1) this.#hole(this.#offset + 1, stream.firstSequence - 1);
+  }
+
+  async #openReader(): Promise<void> {
+    const { bus, shard } = this.#options;
+    const opening = ++this.#opening;
+    const reader = await bus.read(shard, this.#batch.read + 1, {
+      onFrame: (frame) => {
+        // A closed reader may still hand over what was on its way: the next one brings it again.
+        if (opening !== this.#opening) return;
+        this.#queue.push(frame);
+        this.#queueBytes += frame.data.length;
+        if (this.#queueBytes > queueBytesMax) this.#closeReader();
+        this.#wake();
+      },
+      onEnd: (error) => {
+        if (opening !== this.#opening) return;
+        this.#ended ??= error instanceof Outage ? error : new Outage("bus-unavailable", messageOf(error));
+        this.#wake();
+      },
+    });
+    // It may have filled the queue before it was even in our hands.
+    if (opening === this.#opening) this.#reader = reader;
+    else this.#close(reader);
+    await this.#checkSame();
+  }
+
+  /**
+   * With the reader open: the record is still the one that was checked. A stream made anew between the check and the
+   * reader would give nothing up to our place, and then go on as if it were the same.
+   */
+  async #checkSame(): Promise<void> {
+    const { bus, shard } = this.#options;
+    const { incarnation, lastSequence } = await bus.streamState(shard);
+    if (incarnation !== this.#incarnation || lastSequence < this.#batch.read)
+      throw new Outage(
+        "bus-unavailable",
+        `the record of shard ${shard} changed meanwhile: looking at it again`,
+      );
+  }
+
+  #closeReader(): void {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    this.#opening++;
+    if (reader !== undefined) this.#close(reader);
+  }
+
+  /** Nobody waits for it: nothing depends on when, or whether, the other side hears of it. */
+  #close(reader: Reader): void {
+    const { log, shard } = this.#options;
+    reader
+      .close()
+      .catch((error: unknown) => log.warn({ shard, why: messageOf(error) }, "closing a reader failed"));
+  }
+
+  async #ingestQueued(): Promise<void> {
+    const { clock } = this.#options;
+    let taken = 0;
+    for (const recorded of this.#queue) {
+      if (recorded.sequence > this.#batch.read) {
+        if (recorded.sequence !== this.#batch.read + 1) await this.#confirmHole(recorded.sequence);
+        const decoded = this.#batch.decode(recorded);
+        const keyed = this.#batch.keyedIdOf(decoded);
+        const stored =
+          keyed !== undefined && (await this.#store.keyedApplied([keyed], recorded.timeMs))[0] === true;
+        this.#batch.apply(recorded, decoded, stored);
+        this.#dueMs ??= clock.monotonicMs() + this.#intervalMs();
+      }
+      taken++;
+      this.#queueBytes -= recorded.data.length;
+      if (this.#isDue()) break;
+    }
+    if (taken > 0) {
+      this.#queue = this.#queue.slice(taken);
+      this.#report({ read: this.#batch.read, ...this.#batch.counts, series: this.#batch.seriesCount });
+    }
+  }
+
+  /** S2: the reader jumped over frames. If the record still has one of them, reading starts over. */
+  async #confirmHole(sequence: number): Promise<void> {
+    const { bus, shard } = this.#options;
+    const first = this.#batch.read + 1;
+    for (let missing = first; missing < sequence; missing++)
+      if ((await bus.frameAt(shard, missing)) !== undefined)
+        throw new Outage("bus-unavailable", `the reader passed over frame ${missing}, which the record has`);
+    this.#hole(first, sequence - 1);
+  }
+
+  #hole(from: number, to: number): void {
+    const { log, shard } = this.#options;
+    log.error({ shard, from, to, page: true }, "the record has a hole: these frames are gone");
+    this.#batch.hole(from, to);
+    this.#dueMs ??= this.#options.clock.monotonicMs();
+  }
+
+  #isDue(): boolean {
+    if (this.#dueMs === undefined) return false;
+    return (
+      this.#options.clock.monotonicMs() >= this.#dueMs ||
+      this.#batch.openRows >= uncommittedRowsMax ||
+      this.#batch.unnamedSeries >= unnamedSeriesMax ||
+      this.#batch.bytes >= uncommittedBytesMax
+    );
+  }
+
+  /** Longer when commits are slow: then a row holds more points. */
+  #intervalMs(): number {
+    return Math.min(commitMsMost, Math.max(this.#options.commitMs, this.#commitMs * commitShare));
+  }
+
+  async #commit(): Promise<Ended | undefined> {
+    const { clock, log, shard } = this.#options;
+    const started = clock.monotonicMs();
+    const { bytes } = this.#batch;
+    const commit = this.#batch.commit(this.#epoch, this.#offset, this.#incarnation);
+    const result = await this.#store.commit(commit);
+    if (result.kind === "fenced") {
+      log.warn({ shard, epoch: this.#epoch, newer: result.epoch }, "fenced: another owner has the shard");
+      return { kind: "fenced", epoch: result.epoch };
+    }
+    if (result.kind === "at")
+      throw new Outage(
+        "store-unavailable",
+        `the store's offset is ${result.offset}, expected ${this.#offset}`,
+      );
+    this.#batch.committed(result.ids);
+    if (this.#batch.seriesCount >= (this.#options.seriesCachedMax ?? seriesCachedMaxDefault))
+      this.#batch.renew(this.#options.newAggregator());
+    this.#offset = commit.to;
+    this.#frameTimeMs = commit.frameTimeMs;
+    this.#untrimmedBytes += bytes;
+    this.#dueMs = undefined;
+    this.#commitMs = clock.monotonicMs() - started;
+    this.#counts.commits++;
+    this.#counts.rows += commit.deltas.count;
+    this.#report(
+      {
+        doing: "ingesting",
+        offset: this.#offset,
+        receivedAtMs: commit.receivedAtMs,
+        commitMs: this.#commitMs,
+        ...this.#batch.counts,
+        ...this.#counts,
+      },
+      true,
+    );
+    return undefined;
+  }
+
+  async #housekeeping(): Promise<void> {
+    const { bus, clock, log, shard, replayWindowMs } = this.#options;
+    const now = clock.monotonicMs();
+    if (now >= this.#nextTrimMs || this.#untrimmedBytes > this.#trimAfterBytes) {
+      this.#nextTrimMs = now + trimEveryMs;
+      this.#untrimmedBytes = 0;
+      const options: TrimOptions = {
+        shard,
+        incarnation: this.#incarnation,
+        committed: this.#offset,
+        keep: this.#state.gaps,
+        replayWindowMs,
+      };
+      const trimmed = await trimRecord(bus, clock, log, options);
+      this.#counts.trimmed += trimmed.frames;
+      this.#trimAfterBytes = trimmed.lookAfterBytes;
+      // A shard that has nothing to do says so too (P7).
+      this.#report({ ...this.#counts }, true);
+    }
+    if (now >= this.#nextForgetMs) {
+      const { keyed, boots } = await this.#store.forget(this.#epoch, this.#frameTimeMs);
+      this.#nextForgetMs = now + (keyed + boots > 0 ? forgetAgainMs : forgetEveryMs);
+    }
+  }
+
+  /** A frame, the end of the reader, a stop, or the time of the next commit or housekeeping. */
+  #untilSomething(): Promise<void> {
+    if (this.#queue.length > 0 || this.#ended !== undefined || this.#stopping.aborted)
+      return Promise.resolve();
+    const { clock } = this.#options;
+    const until = Math.min(this.#dueMs ?? Number.POSITIVE_INFINITY, this.#nextTrimMs, this.#nextForgetMs);
+    return new Promise((resolve) => {
+      const cancel = clock.after(Math.max(0, until - clock.monotonicMs()), () => this.#wake());
+      this.#wake = () => {
+        this.#wake = () => {};
+        cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+function rewound(shard: number, why: string): Error {
+  return new Outage(
+    "record-rewound",
+    `the record of shard ${shard} is not the one the store has read: ${why}`,
+  );
+}
