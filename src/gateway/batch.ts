@@ -42,6 +42,8 @@ export interface BatcherOptions {
 
 const retryFirstMs = 50;
 const retryMostMs = 2000;
+/** A shard that says no says so in the log once, and again after this long. */
+const sayAgainMs = 10_000;
 /** From here on frames grow: the broker is the slower one. */
 const loadedFrames = 4;
 
@@ -63,6 +65,7 @@ export class ShardBatcher {
   #refusing = false;
   /** When the record last took a frame, or the first of the present ones was sent; monotonic ms. */
   #progressMs = 0;
+  #saidMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: BatcherOptions) {
     this.shard = options.shard;
@@ -224,11 +227,13 @@ export class ShardBatcher {
       } catch (error) {
         this.#retries.value++;
         const full = isOutage(error, "stream-full");
-        if (full !== this.#refusing || tries === 0)
+        if (full !== this.#refusing || clock.monotonicMs() - this.#saidMs > sayAgainMs) {
+          this.#saidMs = clock.monotonicMs();
           log.warn(
             { shard: this.shard, frame: id, why: messageOf(error) },
-            "frame not recorded, sending it again",
+            "frames not recorded, sending them again",
           );
+        }
         this.#refusing = full;
         if (bus.connected) await clock.sleep(Math.min(retryMostMs, retryFirstMs * 2 ** Math.min(tries, 10)));
       }
