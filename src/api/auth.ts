@@ -34,16 +34,6 @@ function decoded(text: string): string {
   }
 }
 
-/** The key of an Authorization header, if it has one. */
-export function keyOfHeader(header: string | undefined): string | undefined {
-  const match = /^(bearer|basic)[ \t]+(\S+)[ \t]*$/i.exec(header ?? "");
-  if (match === null) return undefined;
-  const credential = match[2] ?? "";
-  if (match[1]?.toLowerCase() === "bearer") return credential;
-  const user = Buffer.from(credential, "base64").toString("utf8").split(":")[0];
-  return user === "" ? undefined : user;
-}
-
 export function judge(key: string | undefined, lookup: (key: string) => TenantLookup): Access {
   if (key === undefined || key === "")
     return denied(

@@ -13,6 +13,7 @@ import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import { listenApp } from "../config/listen.ts";
 import type { Address } from "../config/settings.ts";
+import { keyOfHeader } from "../tenant/keys.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import { Bodies } from "./body.ts";
 import type { RequestAcceptor, Verdict } from "./request.ts";
@@ -99,7 +100,7 @@ async function sink(
   reply: FastifyReply,
 ): Promise<unknown> {
   const { headers } = request;
-  const key = credential(headers.authorization);
+  const key = keyOfHeader(headers.authorization);
   if (key === undefined) return unauthorized(reply, "send the write key as Basic user or Bearer token");
   const route = options.routes.of(key);
   if (route.kind === "unavailable") return later(reply, "the directory of tenants can't be reached", "none");
@@ -200,14 +201,4 @@ function later(reply: FastifyReply, why: string, recorded: string): unknown {
 
 function unauthorized(reply: FastifyReply, error: string): unknown {
   return reply.code(401).header("WWW-Authenticate", 'Basic realm="millrace"').send({ error });
-}
-
-/** The key of `Authorization: Bearer KEY` or of Basic's user name. */
-export function credential(header: string | undefined): string | undefined {
-  const [scheme, value] = (header ?? "").split(/ +/, 2);
-  if (value === undefined || value === "") return undefined;
-  if (scheme?.toLowerCase() === "bearer") return value;
-  if (scheme?.toLowerCase() !== "basic") return undefined;
-  const user = Buffer.from(value, "base64").toString("utf8").split(":", 1)[0];
-  return user === "" ? undefined : user;
 }

@@ -41,3 +41,13 @@ export function makeTenantId(random: Random): string {
 export function hashKey(key: string): string {
   return hash("sha256", key, "hex");
 }
+
+/** The key of an Authorization header: `Bearer KEY`, or the user name of `Basic`. */
+export function keyOfHeader(header: string | undefined): string | undefined {
+  const match = /^(bearer|basic)[ \t]+(\S+)[ \t]*$/i.exec(header ?? "");
+  if (match === null) return undefined;
+  const credential = match[2] ?? "";
+  if (match[1]?.toLowerCase() === "bearer") return credential;
+  const user = Buffer.from(credential, "base64").toString("utf8").split(":")[0];
+  return user === "" ? undefined : user;
+}
