@@ -4,6 +4,7 @@
 //
 // Which points an answer has follows from the request alone (range.ts, consolidate.ts), so it is known, and can be
 // refused, before anything is fetched; and a batch can be written out before the next one is read.
+import { canonicalText } from "../metric/name.ts";
 import { unreachable } from "../base/assert.ts";
 import {
   consolidate,
@@ -105,10 +106,12 @@ async function findNames(
   room: number,
 ): Promise<string[] | Refused> {
   const names = new Set<string>();
+  // Tags are stored in one order, whatever order a target names them in.
+  const canonical = pattern.includes(";") ? canonicalText(pattern) : pattern;
   for (const [at, home] of query.homes.entries()) {
     const stopped = query.stop();
     if (stopped !== undefined) return stopped;
-    for (const found of await home.snapshot.findSeries(query.job.tenant, pattern, room + 1)) {
+    for (const found of await home.snapshot.findSeries(query.job.tenant, canonical, room + 1)) {
       names.add(found.name);
       const places = ids.get(found.name) ?? query.homes.map(() => undefined);
       places[at] = found.id;

@@ -290,3 +290,11 @@ test("batches: more cells than one fetch holds give the same answer", async () =
     [0, 1, 2, 3, 4, 5, 6],
   );
 });
+
+test("tags are found in whatever order a target names them", async () => {
+  const tagged = { t1: { "disk;dc=x;host=a": [[now - 60, 9]] as [number, number][] } };
+  for (const target of ["disk;dc=x;host=a", "disk;host=a;dc=x", "disk;host=*;dc=x"]) {
+    const names = (await shown([snapshotOf(tagged)], render([target]))).map((line) => line.split(":")[0]);
+    assert.deepEqual(names, ["disk;dc=x;host=a"], target);
+  }
+});
