@@ -99,7 +99,9 @@ async function stopAll(children: UpChild[]): Promise<void> {
   const deadline = clock.monotonicMs() + stopMsInAll;
   const rank = (child: UpChild) => stopOrder.indexOf(child.name);
   for (const child of children.toSorted((a, b) => rank(a) - rank(b))) {
-    const left = Math.max(100, deadline - clock.monotonicMs());
+    // The record stops last and needs its time: what it is not given would leave a server behind.
+    const kept = child.name === "nats" ? 0 : (stopMs["nats"] ?? 0);
+    const left = Math.max(100, deadline - kept - clock.monotonicMs());
     await child.stop(Math.min(left, stopMs[child.name] ?? stopMsDefault));
   }
 }
