@@ -17,7 +17,7 @@ const unnamedSeriesMax = 100_000;
 const seriesCachedMaxDefault = 4_000_000;
 /** A commit should not take more than this share of the time: under load the interval grows. */
 const commitShare = 4;
-const commitMsMost = 5000;
+const commitMsMost = 1000;
 const trimEveryMs = 10_000;
 const forgetEveryMs = 600_000;
 /** The store forgets a bounded part at a time: while there was something, it is asked again this soon. */
