@@ -38,6 +38,8 @@ export class Life {
   #frameTimeMs: number;
   readonly #state: ShardState;
   #reader: Reader | undefined;
+  /** Where reading stood when the last look found the record ahead of it. */
+  #silentAt: number | undefined;
   /** Which reader may speak. */
   #opening = 0;
   #queue: RecordedFrame[] = [];
@@ -230,6 +232,19 @@ export class Life {
     this.#hole(first, sequence - 1);
   }
 
+  /**
+   * S2 where no jump can show it: frames gone from the record's very end, or a reader that gives nothing. When nothing
+   * came between two looks although the record goes on, what is missing is asked for one by one.
+   */
+  async #checkSilence(): Promise<void> {
+    const { bus, shard } = this.#options;
+    const { lastSequence } = await bus.streamState(shard);
+    const silent = this.#queue.length === 0 && lastSequence > this.#batch.read;
+    const again = silent && this.#silentAt === this.#batch.read;
+    this.#silentAt = silent ? this.#batch.read : undefined;
+    if (again) await this.#confirmHole(lastSequence + 1);
+  }
+
   #hole(from: number, to: number): void {
     const { log, shard } = this.#options;
     log.error({ shard, from, to, page: true }, "the record has a hole: these frames are gone");
@@ -307,6 +322,7 @@ export class Life {
       const trimmed = await trimRecord(bus, clock, log, options);
       this.#counts.trimmed += trimmed.frames;
       this.#trimAfterBytes = trimmed.lookAfterBytes;
+      await this.#checkSilence();
       // A shard that has nothing to do says so too (P7).
       this.#report({ ...this.#counts }, true);
     }

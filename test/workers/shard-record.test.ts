@@ -49,6 +49,38 @@ test("a hole is confirmed, committed with its range, and paged", async () => {
   assert.deepEqual(await world.sums(), ["a 6 6"]);
 });
 
+test("frames lost at the record's very end are a hole although nothing follows them", async () => {
+  const world = await World.start();
+  await world.recordMany(5);
+  world.bus.loseFrames(0, [4, 5]);
+  const running = world.run();
+  await world.clock.pass(30_000);
+  assert.deepEqual((await world.state()).holes, [[4, 5]]);
+  assert.equal(running.progress().offset, 5);
+  await world.recordMany(1, 5);
+  await world.clock.pass(1000);
+  assert.deepEqual(await world.sums(), ["a 4 4"]);
+  running.actor.stop();
+  await running.ended;
+});
+
+test("a reader that gives nothing although the record has frames is replaced", async () => {
+  const world = await World.start();
+  await world.recordMany(6);
+  let readers = 0;
+  const bus = world.busWith({
+    read: (shard, from, options: ReaderOptions) =>
+      world.bus.read(shard, from, ++readers === 1 ? { ...options, onFrame: () => {} } : options),
+  });
+  const running = world.run({ bus });
+  await world.clock.pass(30_000);
+  assert.equal(readers, 2);
+  assert.deepEqual((await world.state()).holes, []);
+  assert.deepEqual(await world.sums(), ["a 6 6"]);
+  running.actor.stop();
+  await running.ended;
+});
+
 test("a reader that jumps over frames which the record has is no hole: reading starts over", async () => {
   const world = await World.start();
   await world.recordMany(6);
