@@ -148,8 +148,8 @@ export async function startNode(context: ProcessContext): Promise<Running> {
 /** The fault door of tests, shut unless MILLRACE_FAULTS is set: ends one actor's thread as a crash would. */
 async function serveFaults(bus: Bus, supervisor: Supervisor): Promise<void> {
   await bus.serve(faultSubject, async (payload) => {
-    await supervisor.kill(Number(Buffer.from(payload).toString()));
-    return new Uint8Array();
+    const killed = await supervisor.kill(Number(Buffer.from(payload).toString()));
+    return Buffer.from(String(killed));
   });
 }
 

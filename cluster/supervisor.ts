@@ -73,9 +73,9 @@ export class Supervisor {
     return [...this.#children.values()].map((child) => child.status()).toSorted((a, b) => a.shard - b.shard);
   }
 
-  /** Ends one actor's thread at once, as a crash would: it starts again by itself. */
-  async kill(shard: number): Promise<void> {
-    await this.#children.get(shard)?.kill();
+  /** Ends one actor's thread at once, as a crash would: it starts again by itself. False when there was none. */
+  async kill(shard: number): Promise<boolean> {
+    return (await this.#children.get(shard)?.kill()) ?? false;
   }
 
   async stop(withinMs: number): Promise<void> {
@@ -133,8 +133,10 @@ class Child {
     else this.#state = "restarting";
   }
 
-  async kill(): Promise<void> {
-    await this.#worker?.terminate();
+  async kill(): Promise<boolean> {
+    const worker = this.#worker;
+    await worker?.terminate();
+    return worker !== undefined;
   }
 
   async stop(withinMs: number): Promise<void> {

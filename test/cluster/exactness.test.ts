@@ -12,6 +12,8 @@ import { faultSubject } from "../../src/bus/subjects.ts";
 import { eventually, System, type Keys } from "../harness/system.ts";
 
 const kills = 20;
+const victims = ["actor", "node", "gateway", "nats-server"];
+const shards = 4;
 const seed = Number(process.env["MILLRACE_SEED"] ?? Date.now() % 1_000_000);
 
 /** What a sender knows: by series, the sum of what was acknowledged. */
@@ -23,7 +25,7 @@ test(`every acknowledged point is stored once through ${kills} kills (MILLRACE_S
   t.diagnostic(`seed ${seed}`);
   const random = seededRandom(seed);
   const system = await System.start({
-    shards: 4,
+    shards,
     env: { MILLRACE_DUPLICATE_WINDOW: "1s", MILLRACE_COMMIT_MS: "50" },
   });
   t.after(() => system.close());
@@ -37,18 +39,19 @@ test(`every acknowledged point is stored once through ${kills} kills (MILLRACE_S
   const log = makeLog("test", "error");
   const url = `nats://127.0.0.1:${system.natsPort}`;
   const bus = await connectNats({ url, name: "faults", clock: systemClock, random: systemRandom, log });
-  const killed: Record<string, number> = {};
-  for (let i = 0; i < kills; i++) {
+  for (const what of drawKills(random)) {
     await systemClock.sleep(100 + random.below(700));
-    const what = await killSomething(system, random, async (shard) => {
-      // While nats-server is down nobody hears it: then it is no kill.
-      await bus.ask(faultSubject, Buffer.from(String(shard)), 500).catch(() => []);
+    // Killed before and not yet back is no kill: it is tried until it is one.
+    await eventually(`a kill of ${what}`, async () => {
+      if (what === "actor") {
+        const answers = await bus.ask(faultSubject, Buffer.from(String(random.below(shards))), 500);
+        return answers.some((answer) => Buffer.from(answer).toString() === "true");
+      }
+      return process.kill(system.pid(what), "SIGKILL");
     });
-    killed[what] = (killed[what] ?? 0) + 1;
     if (what === "gateway") tcp.gatewayKilled();
   }
   await bus.close();
-  t.diagnostic(`killed ${JSON.stringify(killed)}`);
   stopped.abort();
   const acknowledged = (await Promise.all(keyed)).reduce((sum, points) => sum + points, 0);
   await tcp.ended;
@@ -79,22 +82,14 @@ test(`every acknowledged point is stored once through ${kills} kills (MILLRACE_S
   );
 });
 
-async function killSomething(
-  system: System,
-  random: Random,
-  killActor: (shard: number) => Promise<void>,
-): Promise<string> {
-  const what = ["actor", "node", "gateway", "nats-server"][random.below(4)] as string;
-  if (what === "actor") await killActor(random.below(4));
-  else {
-    try {
-      process.kill(system.pid(what), "SIGKILL");
-    } catch (error) {
-      // Killed before and not yet back: that is a kill at a bad moment, too.
-      assert.equal((error as NodeJS.ErrnoException).code, "ESRCH");
-    }
+/** As often each, in an order drawn by chance. */
+function drawKills(random: Random): string[] {
+  const order = Array.from({ length: kills }, (_, i) => victims[i % victims.length] as string);
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    [order[i], order[j]] = [order[j] as string, order[i] as string];
   }
-  return what;
+  return order;
 }
 
 /** Batches under a key, each sent until it is acknowledged. Answers how many points that were. */
