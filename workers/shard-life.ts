@@ -226,7 +226,9 @@ export class Life {
   async #confirmHole(sequence: number): Promise<void> {
     const { bus, shard } = this.#options;
     const first = this.#batch.read + 1;
-    for (let missing = first; missing < sequence; missing++)
+    // What lies before the record's first frame is gone at once, however many that are: only the rest is asked for.
+    const { firstSequence } = await bus.streamState(shard);
+    for (let missing = Math.max(first, firstSequence); missing < sequence; missing++)
       if ((await bus.frameAt(shard, missing)) !== undefined)
         throw new Outage("bus-unavailable", `the reader passed over frame ${missing}, which the record has`);
     this.#hole(first, sequence - 1);
