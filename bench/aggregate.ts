@@ -6,7 +6,6 @@
 // every 500,000 points. The last line is one JSON object with points per CPU second.
 import { parseArgs } from "node:util";
 import { seededRandom } from "../src/base/random.ts";
-import { parseLadder } from "../src/metric/bucket.ts";
 import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
 import { createPlainRouter } from "../src/kernel/plain-router.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
@@ -78,12 +77,9 @@ function benchRouter(workload: Workload, points: number): number {
 
 function benchAggregator(workload: Workload, points: number): { perCpuSecond: number; growMs: number } {
   const frames = makeFrames(workload, points);
-  const parsed = parseLadder("10s:2d,60s:30d,600s:2y");
-  if (parsed.kind !== "ladder") throw new Error(parsed.why);
   const aggregator = createPlainAggregator({
-    stepSeconds: 10,
+    stepSeconds: 1,
     seed: seededRandom(2).bytes(8),
-    ladder: parsed.ladder,
   });
   const growMs = feed(aggregator, frames);
   const start = cpuSeconds();

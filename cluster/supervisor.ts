@@ -203,6 +203,9 @@ class Child {
       case "stopped":
         this.#state = "stopped";
         return;
+      // Nobody asks yet.
+      case "series-deleted":
+      case "delete-failed":
       default:
     }
   }

@@ -20,6 +20,9 @@ import {
   type ShardState,
 } from "../src/store/store.ts";
 
+/** In the place of an id: the series lost the one it had, and is named anew when a point comes. */
+const dropped = 0xffff_ffff;
+
 /** More dead letters than this in one commit are counted in the ledger, and the last letter says so. */
 const deadLettersMax = 10_000;
 
@@ -35,7 +38,7 @@ export class Batch {
   #aggregator: Aggregator;
   readonly #tenantNumbers = new Map<string, number>();
   readonly #tenants: string[] = [];
-  /** Stored id by local number; 0: not known yet. Filled only after ok. */
+  /** Stored id by local number; 0: not known yet; or `dropped`. Filled only after ok. */
   #ids = new Uint32Array(1024);
   readonly #boots = new Map<string, Boot>();
   readonly #ledger = new Map<string, LedgerRow>();
@@ -45,6 +48,7 @@ export class Batch {
   #awaitingIds: number[] = [];
   /** Series whose stored id is known. */
   #named = 0;
+  #dropped = 0;
   readonly counts = { points: 0, frames: 0, duplicates: 0, refused: 0, dead: 0, holes: 0 };
   /** Sequence read; the offset that the next commit reaches. */
   read: number;
@@ -72,7 +76,12 @@ export class Batch {
 
   /** Series whose ids the next commit will ask for: each costs the commit some hundred bytes of memory. */
   get unnamedSeries(): number {
-    return this.#aggregator.seriesCount - this.#named;
+    return this.#aggregator.seriesCount - this.#named - this.#dropped;
+  }
+
+  /** Series whose id was dropped, and which got no other since: mostly nobody sends them any more. */
+  get droppedSeries(): number {
+    return this.#dropped;
   }
 
   get receivedAtMs(): number {
@@ -135,7 +144,7 @@ export class Batch {
     for (let row = 0; row < deltas.count; row++) {
       const local = deltas.series[row] as number;
       const id = this.#ids[local] as number;
-      if (id !== 0) {
+      if (id !== 0 && id !== dropped) {
         series[row] = id;
         continue;
       }
@@ -173,6 +182,7 @@ export class Batch {
   /** The commit is in the store: only now ids may be kept, and the books start afresh. */
   committed(ids: Uint32Array): void {
     this.#awaitingIds.forEach((local, index) => {
+      if (this.#ids[local] === dropped) this.#dropped--;
       this.#ids[local] = ids[index] as number;
     });
     this.#named += this.#awaitingIds.length;
@@ -186,12 +196,33 @@ export class Batch {
     this.bytes = 0;
   }
 
+  /**
+   * Stored ids that are no names any more. Rows are open under local numbers: those of the series that went are named
+   * anew by the next commit, with whatever comes later. Not while a commit is under way: it says the old ids.
+   */
+  drop(ids: Uint32Array): void {
+    if (ids.length === 0) return;
+    // The cache may hold millions: a look at one bit decides for nearly all.
+    const bits = new Uint8Array(8192);
+    for (const id of ids) bits[(id & 0xffff) >> 3] = (bits[(id & 0xffff) >> 3] as number) | (1 << (id & 7));
+    const gone = new Set(ids);
+    const known = Math.min(this.#ids.length, this.#aggregator.seriesCount);
+    for (let local = 0; local < known; local++) {
+      const id = this.#ids[local] as number;
+      if (((bits[(id & 0xffff) >> 3] as number) & (1 << (id & 7))) === 0 || !gone.has(id)) continue;
+      this.#ids[local] = dropped;
+      this.#named--;
+      this.#dropped++;
+    }
+  }
+
   /** Another, empty cache of series. Right after `committed`: nothing is open, and ids are asked for anew. */
   renew(aggregator: Aggregator): void {
     assert(this.frames === 0 && this.#aggregator.openRows === 0, "nothing is open when the cache is dropped");
     this.#aggregator = aggregator;
     this.#ids = new Uint32Array(1024);
     this.#named = 0;
+    this.#dropped = 0;
     this.#tenantNumbers.clear();
     this.#tenants.length = 0;
   }

@@ -9,7 +9,14 @@ export interface ShardTask {
   settings: Settings;
 }
 
-export type ToShard = { kind: "stop" };
+export type ToShard = { kind: "stop" } | ({ kind: "delete-series"; request: number } & SeriesToDelete);
+
+/** See ShardStore.deleteSeries. */
+export interface SeriesToDelete {
+  tenant: string;
+  pattern: string;
+  most: number;
+}
 
 /** What an actor is doing: waiting for another part is not dying. */
 export type ShardDoing = "starting" | "ingesting" | "waiting-store" | "waiting-bus";
@@ -43,4 +50,8 @@ export type FromShard =
   | { kind: "fenced"; epoch: number }
   /** Can't go on, and a restart won't help: for a person. */
   | { kind: "failed"; code: string; why: string }
-  | { kind: "stopped"; offset: number };
+  | { kind: "stopped"; offset: number }
+  /** Answers "delete-series" of the same number. */
+  | { kind: "series-deleted"; request: number; names: string[] }
+  /** The same, with a code of src/base/errors.ts. Some of them may have gone. */
+  | { kind: "delete-failed"; request: number; code: string; why: string };

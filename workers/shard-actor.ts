@@ -15,9 +15,10 @@ import type { Clock } from "../src/base/clock.ts";
 import { isOutage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
-import type { ShardProgress } from "./messages.ts";
+import type { SeriesToDelete, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { ShardStore } from "../src/store/store.ts";
+import { Deletions } from "./deletions.ts";
 import { Life } from "./shard-life.ts";
 
 export interface ShardActorOptions {
@@ -49,6 +50,7 @@ export class ShardActor {
   readonly #options: ShardActorOptions;
   readonly #stop = new AbortController();
   readonly #wakers = new Set<() => void>();
+  readonly #deletions = new Deletions();
   #progress: ShardProgress;
   #reportedMs = Number.NEGATIVE_INFINITY;
 
@@ -75,6 +77,13 @@ export class ShardActor {
     };
   }
 
+  /** Deletes series between two commits (deletions.ts). */
+  deleteSeries(asked: SeriesToDelete): Promise<string[]> {
+    const answer = this.#deletions.ask(asked);
+    for (const wake of this.#wakers) wake();
+    return answer;
+  }
+
   /** Commits what was read and ends. */
   stop(): void {
     this.#stop.abort();
@@ -82,6 +91,14 @@ export class ShardActor {
   }
 
   async run(): Promise<Ended> {
+    try {
+      return await this.#lives();
+    } finally {
+      this.#deletions.close();
+    }
+  }
+
+  async #lives(): Promise<Ended> {
     const { backoff, clock, log, shard } = this.#options;
     while (!this.#stop.signal.aborted) {
       backoff.started();
@@ -115,6 +132,7 @@ export class ShardActor {
         claim.state,
         this.#stop.signal,
         this.#wakers,
+        this.#deletions,
         (change, force) => this.#report(change, force),
       );
       try {

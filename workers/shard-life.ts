@@ -3,6 +3,7 @@ import { messageOf, Outage } from "../src/base/errors.ts";
 import type { Reader, RecordedFrame } from "../src/bus/bus.ts";
 import type { ShardState, ShardStore } from "../src/store/store.ts";
 import { Batch } from "./batch.ts";
+import type { Deletions } from "./deletions.ts";
 import type { ShardProgress } from "./messages.ts";
 import type { Ended, ShardActorOptions } from "./shard-actor.ts";
 import { trimRecord, type TrimOptions } from "./trim.ts";
@@ -20,7 +21,10 @@ const commitShare = 4;
 const commitMsMost = 1000;
 const trimEveryMs = 10_000;
 const forgetEveryMs = 600_000;
-/** The store forgets a bounded part at a time: while there was something, it is asked again this soon. */
+const retireEveryMs = 3_600_000;
+/** More series than this without an id, and the cache is made anew: most of them are gone for good. */
+const droppedSeriesMax = 100_000;
+/** The store forgets and retires a bounded part at a time: while there was something, it is asked again this soon. */
 const forgetAgainMs = 1000;
 
 /** From one claim to the first thing that is not ok. */
@@ -29,6 +33,7 @@ export class Life {
   readonly #store: ShardStore;
   readonly #stopping: AbortSignal;
   readonly #wakers: Set<() => void>;
+  readonly #deletions: Deletions;
   readonly #report: (change: Partial<ShardProgress>, force?: boolean) => void;
   readonly #batch: Batch;
   readonly #epoch: number;
@@ -54,6 +59,7 @@ export class Life {
   #untrimmedBytes = 0;
   #trimAfterBytes = 0;
   #nextForgetMs: number;
+  #nextRetireMs: number;
   #counts = { commits: 0, rows: 0, trimmed: 0 };
 
   constructor(
@@ -62,6 +68,7 @@ export class Life {
     state: ShardState,
     stopping: AbortSignal,
     wakers: Set<() => void>,
+    deletions: Deletions,
     report: (change: Partial<ShardProgress>, force?: boolean) => void,
   ) {
     this.#options = options;
@@ -69,6 +76,7 @@ export class Life {
     this.#state = state;
     this.#stopping = stopping;
     this.#wakers = wakers;
+    this.#deletions = deletions;
     this.#report = report;
     this.#batch = new Batch(options.newAggregator(), state);
     this.#epoch = state.epoch;
@@ -77,6 +85,8 @@ export class Life {
     this.#frameTimeMs = state.frameTimeMs;
     this.#nextTrimMs = options.clock.monotonicMs() + trimEveryMs;
     this.#nextForgetMs = options.clock.monotonicMs() + forgetEveryMs;
+    // Not an hour: a shard that is restarted often retires too.
+    this.#nextRetireMs = options.clock.monotonicMs() + forgetEveryMs;
     wakers.add(this.#onWake);
   }
 
@@ -116,6 +126,8 @@ export class Life {
         return { kind: "stopped", offset: this.#offset };
       }
       if (this.#reader === undefined && this.#queue.length === 0) await this.#openReader();
+      const ended = await this.#deleteAsked();
+      if (ended !== undefined) return ended;
       await this.#housekeeping();
       await this.#untilSomething();
     }
@@ -285,7 +297,10 @@ export class Life {
         `the store's offset is ${result.offset}, expected ${this.#offset}`,
       );
     this.#batch.committed(result.ids);
-    if (this.#batch.seriesCount >= (this.#options.seriesCachedMax ?? seriesCachedMaxDefault))
+    if (
+      this.#batch.seriesCount >= (this.#options.seriesCachedMax ?? seriesCachedMaxDefault) ||
+      this.#batch.droppedSeries >= droppedSeriesMax
+    )
       this.#batch.renew(this.#options.newAggregator());
     this.#offset = commit.to;
     this.#frameTimeMs = commit.frameTimeMs;
@@ -329,17 +344,54 @@ export class Life {
       this.#report({ ...this.#counts }, true);
     }
     if (now >= this.#nextForgetMs) {
-      const { keyed, boots } = await this.#store.forget(this.#epoch, this.#frameTimeMs);
-      this.#nextForgetMs = now + (keyed + boots > 0 ? forgetAgainMs : forgetEveryMs);
+      const { keyed, boots, ledger, dead } = await this.#store.forget(this.#epoch, this.#frameTimeMs);
+      this.#nextForgetMs = now + (keyed + boots + ledger + dead > 0 ? forgetAgainMs : forgetEveryMs);
+    }
+    if (now >= this.#nextRetireMs) {
+      // The record's time (S5), the earlier of two: a gateway's clock that is years ahead retires nothing.
+      const seconds = Math.floor(Math.min(this.#frameTimeMs, this.#batch.receivedAtMs) / 1000);
+      const { ids, more } = await this.#store.retire(this.#epoch, seconds);
+      this.#batch.drop(ids);
+      if (ids.length > 0) log.info({ shard, series: ids.length }, "series were retired");
+      this.#nextRetireMs = now + (more ? forgetAgainMs : retireEveryMs);
+    }
+  }
+
+  /** One request at a time, so that commits have their turn. */
+  async #deleteAsked(): Promise<Ended | undefined> {
+    const asked = this.#deletions.take();
+    if (asked === undefined) return undefined;
+    const { tenant, pattern, most } = asked;
+    try {
+      const { ids, names } = await this.#store.deleteSeries(this.#epoch, tenant, pattern, most);
+      this.#batch.drop(ids);
+      // "These are all" is also what the store answers to an old epoch: a commit tells.
+      const ended = names.length < most ? await this.#commit() : undefined;
+      if (ended === undefined) asked.done(names);
+      else asked.failed(new Outage("store-unavailable", "another owner has the shard"));
+      return ended;
+    } catch (error) {
+      asked.failed(error);
+      throw error;
     }
   }
 
   /** A frame, the end of the reader, a stop, or the time of the next commit or housekeeping. */
   #untilSomething(): Promise<void> {
-    if (this.#queue.length > 0 || this.#ended !== undefined || this.#stopping.aborted)
+    if (
+      this.#queue.length > 0 ||
+      this.#ended !== undefined ||
+      this.#stopping.aborted ||
+      this.#deletions.count > 0
+    )
       return Promise.resolve();
     const { clock } = this.#options;
-    const until = Math.min(this.#dueMs ?? Number.POSITIVE_INFINITY, this.#nextTrimMs, this.#nextForgetMs);
+    const until = Math.min(
+      this.#dueMs ?? Number.POSITIVE_INFINITY,
+      this.#nextTrimMs,
+      this.#nextForgetMs,
+      this.#nextRetireMs,
+    );
     return new Promise((resolve) => {
       const cancel = clock.after(Math.max(0, until - clock.monotonicMs()), () => this.#wake());
       this.#wake = () => {

@@ -3,16 +3,18 @@ import { parentPort, workerData } from "node:worker_threads";
 import { assert } from "../src/base/assert.ts";
 import { Backoff } from "../src/base/backoff.ts";
 import { systemClock } from "../src/base/clock.ts";
-import { messageOf } from "../src/base/errors.ts";
+import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
 import { makeLog } from "../src/base/log.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import { natsUrlOf, storeFolder } from "../src/config/places.ts";
 import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
-import { finestStep } from "../src/metric/bucket.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
-import type { FromShard, ShardTask, ToShard } from "./messages.ts";
+import type { FromShard, SeriesToDelete, ShardTask, ToShard } from "./messages.ts";
 import { ShardActor } from "./shard-actor.ts";
+
+/** As fine as any ladder may be: which rungs the rows go into, upkeep decides by rules that the actor doesn't know. */
+const bucketSeconds = 1;
 
 const port = parentPort;
 assert(port !== null, "the actor is started as a thread");
@@ -24,8 +26,20 @@ const random = systemRandom;
 
 // Until the actor is there, nothing is held that a stop could lose.
 let stop = (): void => process.exit(0);
+let deleteSeries = (_asked: SeriesToDelete): Promise<string[]> =>
+  Promise.reject(new Outage("store-unavailable", "the shard is only just starting"));
 port.on("message", (message: ToShard) => {
   if (message.kind === "stop") stop();
+  else {
+    const { request } = message;
+    deleteSeries(message).then(
+      (names) => tell({ kind: "series-deleted", request, names }),
+      (error: unknown) => {
+        const code = isOutage(error) ? error.code : "store-unavailable";
+        tell({ kind: "delete-failed", request, code, why: messageOf(error) });
+      },
+    );
+  }
 });
 
 const bus = await connectNats({
@@ -41,12 +55,7 @@ const actor = new ShardActor({
   owner: { node: settings.node, mapVersion },
   bus,
   openStore: () => engine.openShard(shard),
-  newAggregator: () =>
-    createPlainAggregator({
-      stepSeconds: finestStep(settings.retention),
-      ladder: settings.retention,
-      seed: random.bytes(8),
-    }),
+  newAggregator: () => createPlainAggregator({ stepSeconds: bucketSeconds, seed: random.bytes(8) }),
   clock,
   backoff: new Backoff({ firstMs: 100, mostMs: 5000, healthyMs: 30_000 }, clock, random),
   log,
@@ -57,6 +66,7 @@ const actor = new ShardActor({
 });
 
 stop = () => actor.stop();
+deleteSeries = (asked) => actor.deleteSeries(asked);
 
 // A thread that dies here is started again by its supervisor; the error goes there as it is.
 const ended = await actor.run();

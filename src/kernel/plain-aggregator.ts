@@ -3,11 +3,13 @@
 // A1. The same sections in the same order give the same columns and refusals: time comes from receivedAtMs alone.
 // A2. A refused line leaves no trace here but its call of `refuse`.
 // A3. State is the series table, which is a cache, and the points since the last commit. To drop all, drop the object.
+// A4. Only what can't be a time is refused for its time: how far back points count, the tenant's ladders say, at the
+//     door. What a door let through is never lost because of a rule that changed meanwhile.
 //
 // What bounds it: series by `seriesMax`, spellings by twice that; open rows by the lines ingested since the last
 // commit, so who calls `ingest` looks at `openRows` and commits.
 import { assert } from "../base/assert.ts";
-import { acceptedSeconds, bucketOf, type Ladder } from "../metric/bucket.ts";
+import { aheadSecondsMax, bucketOf } from "../metric/bucket.ts";
 import { Line, readLine } from "../metric/line.ts";
 import { reasonCode } from "../metric/reason.ts";
 import { Cells } from "./cells.ts";
@@ -16,18 +18,17 @@ import type { Aggregator, Deltas, Refuse } from "./kernel.ts";
 import { noSeries, SeriesTable } from "./series-table.ts";
 
 export interface AggregatorOptions {
-  /** Width of a bucket: the ladder's finest step. */
+  /** Width of a bucket. */
   stepSeconds: number;
   /** 8 random bytes, secret: names are hashed with it. */
   seed: Uint8Array;
-  /** Says which time stamps are too old. */
-  ladder: Ladder;
   /** Series known at once, all tenants. Default 10 million. */
   seriesMax?: number;
 }
 
 const seriesMaxDefault = 10_000_000;
-/** Columns hold epoch seconds as uint32. */
+/** Columns hold epoch seconds as uint32, and 0 is a clock gone wrong. */
+const secondsMin = 1;
 const secondsMax = 2 ** 32 - 1;
 
 export function createPlainAggregator(options: AggregatorOptions): Aggregator {
@@ -36,7 +37,6 @@ export function createPlainAggregator(options: AggregatorOptions): Aggregator {
 
 class PlainAggregator implements Aggregator {
   readonly #stepSeconds: number;
-  readonly #ladder: Ladder;
   readonly #table: SeriesTable;
   readonly #cells: Cells;
   readonly #line = new Line();
@@ -46,7 +46,6 @@ class PlainAggregator implements Aggregator {
     assert(Number.isSafeInteger(stepSeconds) && stepSeconds >= 1, "stepSeconds is a whole number from 1");
     assert(options.seed.length >= seedBytes, `seed has at least ${seedBytes} bytes`);
     this.#stepSeconds = stepSeconds;
-    this.#ladder = options.ladder;
     const seed = hashSeed(options.seed);
     this.#table = new SeriesTable(seed, options.seriesMax ?? seriesMaxDefault);
     this.#cells = new Cells(seed);
@@ -75,9 +74,8 @@ class PlainAggregator implements Aggregator {
   ingest(tenant: number, lines: Uint8Array, receivedAtMs: number, refuse: Refuse): number {
     assert(tenant === (tenant | 0), `tenant number ${tenant} is an int32`);
     const view = new DataView(lines.buffer, lines.byteOffset, lines.byteLength);
-    const { oldest, newest } = acceptedSeconds(receivedAtMs, this.#ladder);
-    const last = Math.min(newest, secondsMax);
     const now = Math.floor(receivedAtMs / 1000);
+    const last = Math.min(now + aheadSecondsMax, secondsMax);
     const line = this.#line;
     const cells = this.#cells;
     cells.receivedAtMs = receivedAtMs;
@@ -89,7 +87,7 @@ class PlainAggregator implements Aggregator {
       if (reason === 0) {
         if (Number.isNaN(line.seconds)) line.seconds = now;
         if (line.seconds > last) reason = reasonCode["too-new"];
-        else if (line.seconds < oldest) reason = reasonCode["too-old"];
+        else if (line.seconds < secondsMin) reason = reasonCode["too-old"];
         else {
           const series = this.#table.intern(tenant, lines, view, line.from, line.nameTo);
           if (series === noSeries) reason = reasonCode["series-limit"];

@@ -21,7 +21,7 @@ const kindWhole = 0;
 const kindSame = 1;
 const kindFloat = 2;
 
-const columnNames = [
+export const columnNames = [
   "series",
   "bucket",
   "points",
@@ -32,7 +32,7 @@ const columnNames = [
   "last",
   "lastReceivedAtMs",
 ] as const;
-type ColumnName = (typeof columnNames)[number];
+export type ColumnName = (typeof columnNames)[number];
 const dataStart = headBytes + columnBytes * columnNames.length;
 
 type Values = Uint8Array | Uint16Array | Uint32Array | Float64Array;
@@ -92,7 +92,8 @@ export function encodeBlob(
   return { bytes: writeColumns(columns, count), minBucket, maxBucket };
 }
 
-function writeColumns(columns: readonly Float64Array[], count: number): Buffer {
+/** In the order of columnNames; the same array is the same column. */
+export function writeColumns(columns: readonly Float64Array[], count: number): Buffer {
   let size = dataStart;
   const plans = columns.map((values, at) => {
     // Only the four values are ever the same as each other in all rows (V2).
@@ -128,6 +129,7 @@ function writeColumns(columns: readonly Float64Array[], count: number): Buffer {
 }
 
 function sameBits(a: Float64Array, b: Float64Array): boolean {
+  if (a === b) return true;
   for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i]) || Number.isNaN(a[i])) return false;
   return true;
 }

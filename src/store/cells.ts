@@ -4,6 +4,7 @@
 import { assert } from "../base/assert.ts";
 import { firstRowOf, valueAt, type Blob } from "./blob.ts";
 import type { Cells } from "./store.ts";
+import type { Summaries } from "./summaries.ts";
 
 export interface GridRange {
   start: number;
@@ -33,8 +34,9 @@ export function emptyCells(rows: number, range: GridRange): Cells {
 
 export class Grid {
   readonly cells: Cells;
-  /** Asked series, each once, ascending; its row in the cells beside it. */
-  readonly #ids: Uint32Array;
+  /** Asked series, each once, ascending. */
+  readonly ids: Uint32Array;
+  /** Their rows in the cells. */
   readonly #rows: Uint32Array;
   /** Of the `last` in each cell. */
   readonly #lastSeconds: Float64Array;
@@ -44,8 +46,8 @@ export class Grid {
 
   constructor(ids: readonly number[], range: GridRange) {
     this.cells = emptyCells(ids.length, range);
-    this.#lastSeconds = new Float64Array(ids.length * range.width).fill(-1);
-    this.#lastReceivedAtMs = new Float64Array(ids.length * range.width).fill(-1);
+    this.#lastSeconds = new Float64Array(ids.length * range.width);
+    this.#lastReceivedAtMs = new Float64Array(ids.length * range.width);
     const order = ids.map((_, row) => row).sort((a, b) => (ids[a] ?? 0) - (ids[b] ?? 0));
     const once: number[] = [];
     for (const row of order) {
@@ -54,54 +56,100 @@ export class Grid {
       else once.push(row);
     }
     this.#rows = Uint32Array.from(once);
-    this.#ids = Uint32Array.from(once, (row) => ids[row] ?? 0);
+    this.ids = Uint32Array.from(once, (row) => ids[row] ?? 0);
   }
 
-  /** Adds all rows of the blob that belong to asked series and lie in the range. */
-  add(blob: Blob): void {
-    const ids = this.#ids;
+  /** Adds all rows of the blob that belong to asked series, from `leastSeries` on, and lie in the range. */
+  addBlob(blob: Blob, leastSeries: number): void {
+    const { ids } = this;
     // Few asked series in a big blob: jump to each. Many: walk both lists side by side.
     const jump = ids.length * Math.log2(blob.rows + 1) < blob.rows;
     const { base, values } = blob.series;
     let at = 0;
     for (let i = 0; i < ids.length && at < blob.rows; i++) {
       const id = ids[i] ?? 0;
+      if (id < leastSeries) continue;
       if (jump) at = firstRowOf(blob, id, at);
       else while (at < blob.rows && base + (values === undefined ? 0 : (values[at] ?? 0)) < id) at++;
       for (; at < blob.rows && base + (values === undefined ? 0 : (values[at] ?? 0)) === id; at++)
-        this.#addRow(blob, at, this.#rows[i] ?? 0);
+        this.#addBlobRow(blob, at, this.#rows[i] ?? 0);
     }
   }
 
-  #addRow(blob: Blob, at: number, row: number): void {
-    const { cells } = this;
+  #addBlobRow(blob: Blob, at: number, row: number): void {
+    const { start, stepSeconds, width } = this.cells;
     const bucket = valueAt(blob.bucket, at);
-    const column = Math.floor((bucket - cells.start) / cells.stepSeconds);
-    if (column < 0 || column >= cells.width) return;
-    const cell = row * cells.width + column;
-    const min = valueAt(blob.min, at);
-    const max = valueAt(blob.max, at);
-    const last = valueAt(blob.last, at);
-    const lastSeconds = bucket + valueAt(blob.lastAfterBucket, at);
-    const lastReceivedAtMs = valueAt(blob.lastReceivedAtMs, at);
-    const empty = cells.points[cell] === 0;
-    cells.points[cell] = (cells.points[cell] ?? 0) + valueAt(blob.points, at);
-    cells.sum[cell] = (cells.sum[cell] ?? 0) + valueAt(blob.sum, at);
-    if (empty || min < (cells.min[cell] ?? 0)) cells.min[cell] = min;
-    if (empty || max > (cells.max[cell] ?? 0)) cells.max[cell] = max;
-    const bySeconds = lastSeconds - (this.#lastSeconds[cell] ?? 0);
-    const byReceived = lastReceivedAtMs - (this.#lastReceivedAtMs[cell] ?? 0);
-    const newer =
-      bySeconds > 0 ||
-      (bySeconds === 0 && (byReceived > 0 || (byReceived === 0 && last > (cells.last[cell] ?? 0))));
-    if (empty || newer) {
-      cells.last[cell] = last;
-      this.#lastSeconds[cell] = lastSeconds;
-      this.#lastReceivedAtMs[cell] = lastReceivedAtMs;
+    const column = Math.floor((bucket - start) / stepSeconds);
+    if (column < 0 || column >= width) return;
+    this.#addTo(
+      row * width + column,
+      valueAt(blob.points, at),
+      valueAt(blob.sum, at),
+      valueAt(blob.min, at),
+      valueAt(blob.max, at),
+      valueAt(blob.last, at),
+      bucket + valueAt(blob.lastAfterBucket, at),
+      valueAt(blob.lastReceivedAtMs, at),
+    );
+  }
+
+  /** Adds those rows, ascending, of the series at `place` in `ids` whose buckets are in [from, until), within the range. */
+  addRows(place: number, rows: Summaries, from: number, until: number): void {
+    const { start, stepSeconds, width } = this.cells;
+    const { count, bucket, points, sum, min, max, last, lastSeconds, lastReceivedAtMs } = rows;
+    const row = (this.#rows[place] as number) * width;
+    let at = 0;
+    while (at < count && (bucket[at] as number) < from) at++;
+    for (; at < count; at++) {
+      const seconds = bucket[at] as number;
+      if (seconds >= until) return;
+      this.#addTo(
+        row + Math.floor((seconds - start) / stepSeconds),
+        points[at] as number,
+        sum[at] as number,
+        min[at] as number,
+        max[at] as number,
+        last[at] as number,
+        lastSeconds[at] as number,
+        lastReceivedAtMs[at] as number,
+      );
     }
   }
 
-  /** Call once, after all blobs. */
+  #addTo(
+    cell: number,
+    points: number,
+    sum: number,
+    min: number,
+    max: number,
+    last: number,
+    lastSeconds: number,
+    lastReceivedAtMs: number,
+  ): void {
+    const { cells } = this;
+    const before = cells.points[cell] as number;
+    cells.points[cell] = before + points;
+    // As src/metric/summary.ts has it, signs of zero included (S3).
+    if (before === 0) {
+      cells.sum[cell] = sum;
+      cells.min[cell] = min;
+      cells.max[cell] = max;
+      cells.last[cell] = last;
+    } else {
+      cells.sum[cell] = (cells.sum[cell] as number) + sum;
+      cells.min[cell] = Math.min(cells.min[cell] as number, min);
+      cells.max[cell] = Math.max(cells.max[cell] as number, max);
+      const newer =
+        lastSeconds - (this.#lastSeconds[cell] as number) ||
+        lastReceivedAtMs - (this.#lastReceivedAtMs[cell] as number);
+      if (newer < 0) return;
+      cells.last[cell] = newer > 0 ? last : Math.max(cells.last[cell] as number, last);
+    }
+    this.#lastSeconds[cell] = lastSeconds;
+    this.#lastReceivedAtMs[cell] = lastReceivedAtMs;
+  }
+
+  /** Call once, after all rows. */
   finish(): Cells {
     const { cells } = this;
     for (const [from, to] of this.#twins)

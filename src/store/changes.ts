@@ -1,28 +1,14 @@
-// What a commit or a forgetting changes, worked out against one state of the shard: rows to put, rows to remove, the
-// next head. Nothing is written here.
+// What a commit changes, worked out against one state of the shard: rows to put, rows to remove, the next head. Nothing
+// is written here.
 import { assert } from "../base/assert.ts";
 import { encodeBlob } from "./blob.ts";
 import type { State, Writes } from "./environment.ts";
 import type { ShardHead } from "./head.ts";
 import { mergeIntervals } from "./intervals.ts";
-import {
-  after,
-  blobKey,
-  bootKey,
-  bootOfKey,
-  deadKey,
-  idOfKeyedTimeKey,
-  keyedKey,
-  keyedTimeKey,
-  ledgerKey,
-  tableRange,
-} from "./keys.ts";
+import { blobKey, bootKey, deadKey, keyedKey, keyedTimeKey, ledgerKey } from "./keys.ts";
 import { Naming } from "./names.ts";
 import { decodeBoot, decodeNumber, encodeBoot, encodeDead, encodeNumber } from "./rows.ts";
-import { bootKeptMs, keyedKeptMs, type BootApplied, type Commit } from "./store.ts";
-
-/** Rows looked at by one forgetting. */
-const forgetRows = 5000;
+import type { BootApplied, Commit } from "./store.ts";
 
 export interface CommitPlan {
   head: ShardHead;
@@ -39,9 +25,10 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
     "no points in a commit that does not move the offset",
   );
   const writes: Writes = { puts: [], removes: [] };
-  const naming = new Naming(state, { series: state.head.nextSeries, node: state.head.nextNode });
+  const naming = new Naming(state, { block: state.head.nextBlock, node: state.head.nextNode });
   const ids = Uint32Array.from(commit.newSeries, (key) => naming.idOf(key));
-  writes.puts.push(...naming.puts());
+  // Not spread as arguments: there may be hundreds of thousands.
+  for (const put of naming.puts()) writes.puts.push(put);
   if (deltas.count > 0) {
     const { bytes, minBucket, maxBucket } = encodeBlob(deltas, ids);
     writes.puts.push({ key: blobKey({ offset: commit.to, minBucket, maxBucket }), value: bytes });
@@ -60,7 +47,7 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
     frameTimeMs: commit.frameTimeMs,
     receivedAtMs: commit.receivedAtMs,
     holes: mergeIntervals(state.head.holes, commit.holes),
-    nextSeries: naming.next.series,
+    nextBlock: naming.next.block,
     nextNode: naming.next.node,
   };
   return { head, writes, ids };
@@ -113,37 +100,4 @@ function planLedger(state: State, { ledger }: Commit, writes: Writes): void {
     sum.count += row.count;
   }
   for (const { key, count } of sums.values()) writes.puts.push({ key, value: encodeNumber(count) });
-}
-
-export interface ForgetPlan {
-  writes: Writes;
-  keyed: number;
-  boots: number;
-  /** Where the next one begins among the boots. */
-  bootsFrom: Buffer;
-}
-
-export function planForget(state: State, nowMs: number, bootsFrom: Buffer): ForgetPlan {
-  const removes: Buffer[] = [];
-  const { start } = tableRange("keyedTime");
-  const expired = state.range(start, keyedTimeKey(nowMs - keyedKeptMs, Buffer.alloc(0)), forgetRows);
-  for (const { key } of expired) {
-    const id = idOfKeyedTimeKey(key);
-    removes.push(key, keyedKey(id));
-  }
-  const table = tableRange("boot");
-  const page = state.range(bootsFrom.length === 0 ? table.start : bootsFrom, table.end, forgetRows);
-  let boots = 0;
-  for (const { key, value } of page) {
-    if (decodeBoot(bootOfKey(key), value).lastAppliedMs >= nowMs - bootKeptMs) continue;
-    removes.push(key);
-    boots++;
-  }
-  const last = page.at(-1);
-  return {
-    writes: { puts: [], removes },
-    keyed: expired.length,
-    boots,
-    bootsFrom: page.length === forgetRows && last !== undefined ? after(last.key) : Buffer.alloc(0),
-  };
 }

@@ -24,13 +24,19 @@ import { filesReady, freeBytes, prepareFiles, readersMax } from "./files.ts";
 import { decodeHead, encodeHead, freshHead, storeFormat, type ShardHead } from "./head.ts";
 import type { Rows } from "./names.ts";
 import { count, pack, unpack } from "./rows.ts";
+import { decodeWork, encodeWork, freshWork, type ShardWork } from "./work.ts";
 
 /** lmdb's own limit. */
 export const keyBytesMax = 1978;
 /** A disk that does not answer for so long is an outage; what was written meanwhile counts if it gets there. */
 const answerMs = 60_000;
 
+/** Of the map: commits stop at the first, upkeep, which needs room to make room, at the second (L3). */
+const commitShare = 0.9;
+const upkeepShare = 0.98;
+
 const headKey = Buffer.from("head");
+const workKey = Buffer.from("work");
 const formatKey = Buffer.from("format");
 
 export interface Writes {
@@ -38,25 +44,33 @@ export interface Writes {
   removes: Buffer[];
 }
 
+/**
+ * Entries of the list of free pages that LMDB holds in memory. Its cost per page grows with it: with lmdb-js's own
+ * numbers (50,000 and 75,000) upkeep spent most of its time there. Not in the library's types.
+ */
+const freeList = { maxFreeSpaceToLoad: 8000, maxFreeSpaceToRetain: 12_000 };
+
 type Transaction = ReturnType<Database["useReadTransaction"]>;
 
 /** lmdb-js takes a transaction here too; its types don't say so. */
 interface FastTable {
-  getBinaryFast(key: Buffer, options: { transaction: Transaction }): Buffer | undefined;
+  getBinaryFast(key: Buffer, options: { transaction?: Transaction }): Buffer | undefined;
 }
 
 /** One state of the shard. */
 export interface State extends Rows {
   readonly head: ShardHead;
-  /** Counts the changes of the shard: what `change` is conditional on. */
+  /** Counts the changes of the head: what `change` is conditional on. */
   readonly version: number;
+  /** The upkeep's row, and the version that `changeWork` is conditional on. */
+  work(): { work: ShardWork; version: number };
+  keys(start: Buffer, end: Buffer, most: number): Buffer[];
+  /** Without a copy: valid until the next call of anything. */
+  peek(key: Buffer): Uint8Array | undefined;
 }
 
 /** A state that stays. Close it: it keeps old pages alive. */
 export interface View extends State {
-  keys(start: Buffer, end: Buffer, most: number): Buffer[];
-  /** Without a copy: valid until the next call of anything. */
-  peek(key: Buffer): Uint8Array | undefined;
   close(): void;
 }
 
@@ -111,6 +125,7 @@ export class Environment {
         // A reader takes the size that the writing side gave.
         ...(readOnly ? {} : { mapSize: mapBytes }),
         maxReaders: readersMax,
+        ...freeList,
         overlappingSync: false,
         eventTurnBatching: false,
         // Never hand over half a batch (L1). Not in the library's types.
@@ -143,9 +158,13 @@ export class Environment {
     const stored = this.#head.get(formatKey);
     if (stored !== undefined) {
       const format = count(unpack(stored, 1, "the format")[0], "the format");
-      if (format <= storeFormat) return;
+      if (format === storeFormat) return;
       await this.#data.close();
-      throw new Outage("store-corrupt", `${path} was written by a newer version (format ${format})`);
+      const whose = format > storeFormat ? "a newer" : "an older";
+      throw new Outage(
+        "store-corrupt",
+        `${path} was written by ${whose} version (format ${format}, not ${storeFormat})`,
+      );
     }
     if (readOnly) {
       await this.#data.close();
@@ -155,6 +174,7 @@ export class Environment {
       this.#head.ifNoExists(formatKey, () => {
         void this.#head.put(formatKey, pack([storeFormat]), 1);
         void this.#head.put(headKey, encodeHead(freshHead()), 1);
+        void this.#head.put(workKey, encodeWork(freshWork()), 1);
       }),
       0,
     );
@@ -178,19 +198,23 @@ export class Environment {
   look<T>(use: (state: State) => T): T {
     return this.#outages(() => {
       this.#data.resetReadTxn();
-      return use({ ...this.#headOf({}), ...rowsOf(this.#data, {}) });
+      return use(this.#stateOf({}));
     });
   }
 
   #viewOf(transaction: Transaction): View {
+    return { ...this.#stateOf({ transaction }), close: () => transaction.done() };
+  }
+
+  #stateOf(options: { transaction?: Transaction }): State {
     const data = this.#data;
     const fast = data as unknown as FastTable;
     return {
-      ...this.#headOf({ transaction }),
-      ...rowsOf(data, { transaction }),
-      peek: (key) => fast.getBinaryFast(key, { transaction }),
-      keys: (start, end, most) => Array.from(data.getKeys({ start, end, limit: most, transaction })),
-      close: () => transaction.done(),
+      ...this.#headOf(options),
+      ...rowsOf(data, options),
+      work: () => this.#workOf(options),
+      peek: (key) => fast.getBinaryFast(key, options),
+      keys: (start, end, most) => Array.from(data.getKeys({ start, end, limit: most, ...options })),
     };
   }
 
@@ -198,6 +222,12 @@ export class Environment {
     const entry = this.#head.getEntry(headKey, options);
     if (entry?.version === undefined) throw new Outage("store-corrupt", "the shard's head is missing");
     return { head: decodeHead(entry.value), version: entry.version };
+  }
+
+  #workOf(options: { transaction?: Transaction }): { work: ShardWork; version: number } {
+    const entry = this.#head.getEntry(workKey, options);
+    if (entry?.version === undefined) throw new Outage("store-corrupt", "the row of the upkeep is missing");
+    return { work: decodeWork(entry.value), version: entry.version };
   }
 
   #outages<T>(run: () => T): T {
@@ -213,27 +243,42 @@ export class Environment {
    * store-unavailable it is not known whether it was written.
    */
   async change(version: number, head: ShardHead, writes: Writes, budgeted: boolean): Promise<boolean> {
+    return await this.#write(headKey, version, encodeHead(head), writes, budgeted ? commitShare : undefined);
+  }
+
+  /** The same for upkeep: on condition that its row is as it was; the head, and so the commits, don't mind. */
+  async changeWork(version: number, work: ShardWork, writes: Writes, budgeted: boolean): Promise<boolean> {
+    const share = budgeted ? upkeepShare : undefined;
+    return await this.#write(workKey, version, encodeWork(work), writes, share);
+  }
+
+  async #write(
+    key: Buffer,
+    version: number,
+    row: Buffer,
+    writes: Writes,
+    share: number | undefined,
+  ): Promise<boolean> {
     const { path } = this.#options;
     let bytes = 0;
-    for (const { key, value } of writes.puts) {
+    for (const put of writes.puts) {
       // Once the batch has begun, nothing may throw.
-      assert(key.length <= keyBytesMax, `keys of at most ${keyBytesMax} bytes, got ${key.length}`);
-      bytes += key.length + value.length;
+      assert(put.key.length <= keyBytesMax, `keys of at most ${keyBytesMax} bytes, got ${put.key.length}`);
+      bytes += put.key.length + put.value.length;
     }
     if (this.#late) throw new Outage("store-unavailable", `${path}: an earlier write is still under way`);
-    if (budgeted) this.#refuseIfFull(bytes);
-    const row = encodeHead(head);
-    const written = this.#head.ifVersion(headKey, version, () => {
-      for (const { key, value } of writes.puts) void this.#data.put(key, value);
-      for (const key of writes.removes) void this.#data.remove(key);
-      void this.#head.put(headKey, row, version + 1);
+    if (share !== undefined) this.#refuseIfFull(bytes, share);
+    const written = this.#head.ifVersion(key, version, () => {
+      for (const put of writes.puts) void this.#data.put(put.key, put.value);
+      for (const remove of writes.removes) void this.#data.remove(remove);
+      void this.#head.put(key, row, version + 1);
     });
     return await this.#answered(written, bytes);
   }
 
-  #refuseIfFull(bytes: number): void {
+  #refuseIfFull(bytes: number, share: number): void {
     const { path, mapBytes } = this.#options;
-    const most = mapBytes * 0.9;
+    const most = mapBytes * share;
     this.#sinceMeasured += bytes;
     // Far from the limit, also if small rows take several times their size in half-filled pages.
     if (this.#measured + 4 * this.#sinceMeasured + (1 << 20) < most) return;
@@ -243,7 +288,7 @@ export class Environment {
     if (usedBytes + bytes > most)
       throw new Outage(
         "store-full",
-        `${path} holds ${usedBytes} bytes; ${bytes} more would pass nine tenths of its ${mapBytes}`,
+        `${path} holds ${usedBytes} bytes; ${bytes} more would pass ${100 * share} % of its ${mapBytes}`,
       );
   }
 

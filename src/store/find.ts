@@ -6,7 +6,7 @@
 //     are found is the order of the walk: nodes by their bytes, level by level.
 import { compilePattern, type Pattern, type TextMatcher } from "../metric/glob.ts";
 import { after, nameOfTaggedKey, nodeKey, segmentOfKey, taggedKey, tenantKey } from "./keys.ts";
-import { decodeId, decodeNode, type NodeRow, type Rows } from "./names.ts";
+import { decodeId, decodeNode, decodeTenant, type NodeRow, type Rows } from "./names.ts";
 import { compareTexts } from "./order.ts";
 import type { FoundNode, FoundSeries } from "./store.ts";
 
@@ -60,7 +60,7 @@ async function walk(
 ): Promise<void> {
   const stored = rows.get(tenantKey(tenant));
   if (stored === undefined) return;
-  const root = decodeId(stored);
+  const { root } = decodeTenant(stored);
   if (pattern.tags === undefined) await walkTree(rows, root, pattern.nodes, breathe, take);
   else await walkTagged(rows, root, pattern, breathe, take);
 }

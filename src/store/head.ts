@@ -3,13 +3,14 @@
 import { count, intervals, pack, text, unpack } from "./rows.ts";
 import type { ShardState } from "./store.ts";
 
-/** Of the whole layout. A store with a higher one was written by a newer program and is not touched. */
-export const storeFormat = 1;
+/** Of the whole layout. A store with another one is not touched. */
+export const storeFormat = 2;
 
 export interface ShardHead extends Omit<ShardState, "boots"> {
   /** The last who claimed; undefined before the first. */
   owner: { node: string; mapVersion: number } | undefined;
-  nextSeries: number;
+  /** Block of ids that is given next (keys.ts). */
+  nextBlock: number;
   nextNode: number;
 }
 
@@ -24,7 +25,7 @@ export function freshHead(): ShardHead {
     gaps: [],
     holes: [],
     owner: undefined,
-    nextSeries: 1,
+    nextBlock: 1,
     nextNode: 1,
   };
 }
@@ -41,7 +42,7 @@ export function encodeHead(head: ShardHead): Buffer {
     head.holes,
     head.owner?.node ?? null,
     head.owner?.mapVersion ?? 0,
-    head.nextSeries,
+    head.nextBlock,
     head.nextNode,
   ]);
 }
@@ -50,7 +51,7 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
   const what = "the shard's head";
   const row = unpack(bytes, 12, what);
   const [epoch, claims, offset, incarnation, frameTimeMs, receivedAtMs] = row;
-  const [gaps, holes, node, mapVersion, nextSeries, nextNode] = row.slice(6);
+  const [gaps, holes, node, mapVersion, nextBlock, nextNode] = row.slice(6);
   return {
     epoch: count(epoch, what),
     claims: count(claims, what),
@@ -61,7 +62,7 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
     gaps: intervals(gaps, what),
     holes: intervals(holes, what),
     owner: node === null ? undefined : { node: text(node, what), mapVersion: count(mapVersion, what) },
-    nextSeries: count(nextSeries, what),
+    nextBlock: count(nextBlock, what),
     nextNode: count(nextNode, what),
   };
 }

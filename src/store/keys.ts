@@ -1,18 +1,24 @@
 // The layout of a shard's `data` table: which rows there are and how their keys read. All numbers are big-endian, so
 // that byte order is number order. Keys are at most 1,978 bytes (lmdb's limit); names are at most 1,000.
 //
-//   t tenant                            -> root node u32       tenants that have series here
+//   t tenant                            -> root u32, next u32, series u32   tenants that have series here (names.ts)
 //   n node u32, segment                 -> child u32, series u32   the name tree; 0 is none
 //   g root u32, whole name              -> series u32          tagged names, leaves under their whole text
-//   b offset u64, min u32, max u32      -> blob (blob.ts)      one per commit, with the span of its buckets
+//   i series u32                        -> whole name          names by id
+//   j block u32                         -> tenant              ids are given in blocks of 16, each of one tenant
+//   a chunk u32                         -> 1024 x u16          day on which each of 1024 ids has nothing left
+//   u tenant                            -> size row            what the tenant's fragments hold
+//   p series u32                        -> offset f64          deleted: its fragments go; rows up to the offset are its
+//   b offset u64, min u32, max u32      -> blob (blob.ts)      rows of one or more commits, the last one's offset
+//   m ladder u8, rung u8, span u32      -> pieces              of which pieces a span consists (spans.ts)
+//   f ladder u8, rung u8, span u32, block u32, piece u32 -> fragments of a block's series (fragment.ts)
 //   o boot hex                          -> boot row            frames applied, per gateway start
 //   k keyed id, 16 bytes                -> applied at, ms      keyed requests applied
 //   x applied at u64, keyed id          -> nothing             the same by time, for their expiry
 //   l length u8, tenant, minute u32, door 0 fate 0 reason -> count  the ledger
 //   d sequence u64, part u32            -> dead letter
 //
-// f (fragments), c (the cursor of compaction), r (rules per series) and p (tombstones) are kept for what compaction,
-// retention and purge will add. A change of what is written above needs a higher storeFormat (head.ts).
+// A change of what is written above needs a higher storeFormat (head.ts).
 import { assert } from "../base/assert.ts";
 
 const tableByte = {
@@ -25,6 +31,13 @@ const tableByte = {
   keyedTime: 0x78,
   ledger: 0x6c,
   dead: 0x64,
+  name: 0x69,
+  block: 0x6a,
+  activity: 0x61,
+  size: 0x75,
+  purge: 0x70,
+  span: 0x6d,
+  piece: 0x66,
 } as const;
 
 export type Table = keyof typeof tableByte;
@@ -96,6 +109,88 @@ export function blobPlace(key: Buffer): BlobPlace {
   return { offset: readU64(key, 1), minBucket: key.readUInt32BE(9), maxBucket: key.readUInt32BE(13) };
 }
 
+/** Ids of a block: 16 * block up to 16 * block + 15. Block 0 is never given: id 0 is none. */
+export const seriesPerBlock = 16;
+export const idsPerChunk = 1024;
+
+export function blockOf(series: number): number {
+  return Math.floor(series / seriesPerBlock);
+}
+
+function keyOfU32(table: Table, value: number): Buffer {
+  const key = Buffer.allocUnsafe(5);
+  key[0] = tableByte[table];
+  key.writeUInt32BE(value, 1);
+  return key;
+}
+
+/** The number in a key of one u32: of names, blocks, activity and purge. */
+export function u32OfKey(key: Buffer): number {
+  return key.readUInt32BE(1);
+}
+
+export function nameKey(series: number): Buffer {
+  return keyOfU32("name", series);
+}
+
+export function blockKey(block: number): Buffer {
+  return keyOfU32("block", block);
+}
+
+export function activityKey(chunk: number): Buffer {
+  return keyOfU32("activity", chunk);
+}
+
+export function purgeKey(series: number): Buffer {
+  return keyOfU32("purge", series);
+}
+
+export function sizeKey(tenant: string): Buffer {
+  return Buffer.concat([Buffer.of(tableByte.size), Buffer.from(tenant)]);
+}
+
+/** A span of a rung of a ladder: `span` is its first second. */
+export interface SpanPlace {
+  /** Number of the ladder in the shard's work row (work.ts). */
+  ladder: number;
+  rung: number;
+  span: number;
+}
+
+export function spanKey({ ladder, rung, span }: SpanPlace): Buffer {
+  const key = Buffer.allocUnsafe(7);
+  key[0] = tableByte.span;
+  key[1] = ladder;
+  key[2] = rung;
+  key.writeUInt32BE(span, 3);
+  return key;
+}
+
+export function spanPlace(key: Buffer): SpanPlace {
+  return { ladder: key[1] ?? 0, rung: key[2] ?? 0, span: key.readUInt32BE(3) };
+}
+
+export function pieceKey({ ladder, rung, span }: SpanPlace, block: number, piece: number): Buffer {
+  const key = Buffer.allocUnsafe(15);
+  key[0] = tableByte.piece;
+  key[1] = ladder;
+  key[2] = rung;
+  key.writeUInt32BE(span, 3);
+  key.writeUInt32BE(block, 7);
+  key.writeUInt32BE(piece, 11);
+  return key;
+}
+
+export function piecePlace(key: Buffer): SpanPlace & { block: number; piece: number } {
+  return {
+    ladder: key[1] ?? 0,
+    rung: key[2] ?? 0,
+    span: key.readUInt32BE(3),
+    block: key.readUInt32BE(7),
+    piece: key.readUInt32BE(11),
+  };
+}
+
 export function bootKey(boot: string): Buffer {
   return Buffer.concat([Buffer.of(tableByte.boot), Buffer.from(boot)]);
 }
@@ -129,16 +224,18 @@ export interface LedgerPlace {
   reason: string;
 }
 
-/** All rows of a tenant from `minute` on begin at or after this. */
-export function ledgerPrefix(tenant: string, minute: number): Buffer {
+/** What all rows of a tenant begin with. */
+export function tenantPrefixOfLedger(tenant: string): Buffer {
   const id = Buffer.from(tenant);
   assert(id.length <= 255, `a tenant id of at most 255 bytes, got ${id.length}`);
-  const key = Buffer.allocUnsafe(6 + id.length);
-  key[0] = tableByte.ledger;
-  key[1] = id.length;
-  key.set(id, 2);
-  key.writeUInt32BE(minute, 2 + id.length);
-  return key;
+  return Buffer.concat([Buffer.of(tableByte.ledger, id.length), id]);
+}
+
+/** All rows of a tenant from `minute` on begin at or after this. */
+export function ledgerPrefix(tenant: string, minute: number): Buffer {
+  const number = Buffer.allocUnsafe(4);
+  number.writeUInt32BE(minute);
+  return Buffer.concat([tenantPrefixOfLedger(tenant), number]);
 }
 
 export function ledgerKey(place: LedgerPlace): Buffer {

@@ -1,6 +1,6 @@
 // The embedded engine: one LMDB environment per shard, in `<folder>/shard-<n>`. A commit appends one blob beside the
 // offset. Files: keys.ts is the layout, environment.ts the way to write, changes.ts what a commit writes, snapshot.ts
-// and find.ts what is read. (Compaction into fragments, ladders and retention come later: keys.ts keeps their place.)
+// and find.ts what is read; retire.ts and unnaming.ts take names away, forget.ts what nobody will ask for again.
 //
 // Every method looks at a state, decides, and writes on condition that nobody changed the shard meanwhile; if somebody
 // did, it looks again. So a zombie owner and the present one can both try, in any number of threads and processes.
@@ -8,27 +8,39 @@ import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
-import { planCommit, planForget } from "./changes.ts";
+import { planCommit } from "./changes.ts";
 import { Environment, type SpaceUsed, type State, type Writes } from "./environment.ts";
 import type { ShardHead } from "./head.ts";
-import { keyedKey } from "./keys.ts";
-import { decodeNumber } from "./rows.ts";
-import { readState, ViewSnapshot } from "./snapshot.ts";
+import type { Rows } from "./names.ts";
+import { findSeries } from "./find.ts";
+import { planForget, type ForgetPlace } from "./forget.ts";
+import { keyedKey, purgeKey } from "./keys.ts";
+import { planRetire } from "./retire.ts";
+import { decodeNumber, encodeNumber } from "./rows.ts";
+import { readState, turn, ViewSnapshot } from "./snapshot.ts";
+import { LmdbUpkeep, type UpkeepOptions } from "./upkeep.ts";
 import {
   keyedKeptMs,
   type ClaimResult,
   type Commit,
   type CommitResult,
+  type Deleted,
+  type Forgotten,
+  type FoundSeries,
+  type Retired,
   type ShardReader,
   type ShardStore,
   type Snapshot,
   type StoreEngine,
 } from "./store.ts";
+import { Unnaming } from "./unnaming.ts";
 
 /** Others change a shard a few times a second at most: more than this many in a row is no race but a fault. */
 const triesMax = 100;
 /** Commits between two looks for readers of killed processes. */
 const commitsPerReaderCheck = 256;
+/** Names that are deleted in one change. */
+const deletedAtOnce = 1000;
 /** Each open snapshot keeps old pages alive and takes a place in LMDB's table of readers. */
 export const snapshotsMax = 512;
 
@@ -37,6 +49,8 @@ export interface LmdbEngineOptions {
   folder: string;
   /** Budget of each shard's store. */
   mapBytes: number;
+  /** Other bounds than the usual ones: tests make them small. */
+  upkeep?: Partial<UpkeepOptions>;
   /** Only readers are opened: for processes that must never write. */
   readOnly?: boolean;
   clock: Clock;
@@ -66,6 +80,11 @@ export function createLmdbEngine(options: LmdbEngineOptions): LmdbEngine {
         pathOf(shard),
       );
     },
+    async openUpkeep(shard) {
+      assert(options.readOnly !== true, "an engine that may write");
+      const environment = await Environment.open({ path: pathOf(shard), mapBytes, readOnly: false, clock });
+      return new LmdbUpkeep(environment, mapBytes, options.upkeep ?? {});
+    },
     async openReader(shard) {
       return new Reader(() => Environment.open({ path: pathOf(shard), mapBytes, readOnly: true, clock }));
     },
@@ -78,7 +97,8 @@ class Shard implements LmdbShardStore {
   readonly #environment: Environment;
   readonly #path: string;
   #commits = 0;
-  #bootsFrom: Buffer = Buffer.alloc(0);
+  #forgetFrom: ForgetPlace = { boots: undefined, ledger: undefined };
+  #retireFrom = 0;
 
   constructor(environment: Environment, path: string) {
     this.#environment = environment;
@@ -123,18 +143,49 @@ class Shard implements LmdbShardStore {
     );
   }
 
-  async forget(epoch: number, nowMs: number): Promise<{ keyed: number; boots: number }> {
-    let bootsFrom = this.#bootsFrom;
+  async forget(epoch: number, nowMs: number): Promise<Forgotten> {
+    let from = this.#forgetFrom;
     const result = await this.#decide((now) => {
-      if (now.head.epoch !== epoch) return { answer: { keyed: 0, boots: 0 } };
-      const { writes, keyed, boots, ...plan } = planForget(now, nowMs, this.#bootsFrom);
-      bootsFrom = plan.bootsFrom;
-      const answer = { keyed, boots };
+      if (now.head.epoch !== epoch) return { answer: { keyed: 0, boots: 0, ledger: 0, dead: 0 } };
+      const { writes, forgotten, next } = planForget(now, nowMs, this.#forgetFrom);
+      from = next;
+      if (writes.removes.length === 0) return { answer: forgotten };
+      return { answer: forgotten, change: { head: now.head, writes, budgeted: false } };
+    });
+    this.#forgetFrom = from;
+    return result;
+  }
+
+  async retire(epoch: number, nowSeconds: number): Promise<Retired> {
+    let from = this.#retireFrom;
+    const result = await this.#decide<Retired>((now) => {
+      if (now.head.epoch !== epoch) return { answer: { ids: new Uint32Array(0), more: false } };
+      const { ids, more, next, writes } = planRetire(now, nowSeconds, this.#retireFrom);
+      from = next;
+      const answer = { ids: Uint32Array.from(ids), more };
       if (writes.removes.length === 0) return { answer };
       return { answer, change: { head: now.head, writes, budgeted: false } };
     });
-    this.#bootsFrom = bootsFrom;
+    this.#retireFrom = from;
     return result;
+  }
+
+  /**
+   * Finding takes page after page and lets others run in between, each page from the newest state. What was found is
+   * looked at again in the state that the change is made from.
+   */
+  async deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted> {
+    const newest: Rows = {
+      get: (key) => this.#environment.look((state) => state.get(key)),
+      range: (start, end, rows) => this.#environment.look((state) => state.range(start, end, rows)),
+    };
+    const found = await findSeries(newest, tenant, pattern, most, turn);
+    const deleted: FoundSeries[] = [];
+    for (let from = 0; from < found.length; from += deletedAtOnce) {
+      const part = found.slice(from, from + deletedAtOnce);
+      deleted.push(...(await this.#decide((now) => decideDeletion(now, epoch, part))));
+    }
+    return { ids: Uint32Array.from(deleted, ({ id }) => id), names: deleted.map(({ name }) => name) };
   }
 
   space(): SpaceUsed {
@@ -156,6 +207,17 @@ class Shard implements LmdbShardStore {
     }
     throw new Outage("store-unavailable", `${this.#path}: others changed it ${triesMax} times in a row`);
   }
+}
+
+/** Answers those that went: all that still have a name. */
+function decideDeletion(now: State, epoch: number, found: readonly FoundSeries[]): Decision<FoundSeries[]> {
+  if (now.head.epoch !== epoch) return { answer: [] };
+  const unnaming = new Unnaming(now);
+  const gone = found.filter(({ id }) => unnaming.remove(id) !== undefined);
+  if (gone.length === 0) return { answer: gone };
+  const writes = unnaming.writes();
+  for (const { id } of gone) writes.puts.push({ key: purgeKey(id), value: encodeNumber(now.head.offset) });
+  return { answer: gone, change: { head: now.head, writes, budgeted: false } };
 }
 
 class Reader implements ShardReader {

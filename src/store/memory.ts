@@ -1,70 +1,45 @@
+// The engine for tests, simple enough to be right at sight: the other engines are compared with it. Every row stays as
+// it was committed; what upkeep does is to say how rows are read (memory/upkeep.ts, memory/snapshot.ts).
 // The engine for tests, simple enough to be right at sight: the other engines are compared with it. A committed row is
 // never changed, so a snapshot is a set of lengths and copies of the small things.
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
 import { compilePattern } from "../metric/glob.ts";
-import { emptyCells, type GridRange } from "./cells.ts";
 import { mergeIntervals } from "./intervals.ts";
-import { compareTexts } from "./order.ts";
+import { dropSeries, freshDisk, keyOfName, namesOf, stateOf, type Disk } from "./memory/disk.ts";
+import { MemorySnapshot } from "./memory/snapshot.ts";
+import { daySeconds, upkeepStep } from "./memory/upkeep.ts";
 import {
   bootKeptMs,
   keyedKeptMs,
+  ledgerKeptMs,
   newSeriesFlag,
-  type BootApplied,
-  type Cells,
   type ClaimResult,
   type Commit,
   type CommitResult,
-  type DeadLetter,
-  type FoundNode,
-  type FoundSeries,
-  type LedgerRow,
+  type Deleted,
+  type Forgotten,
+  type Retired,
   type ShardReader,
-  type ShardState,
   type ShardStore,
-  type Snapshot,
   type StoreEngine,
 } from "./store.ts";
-
-interface Row {
-  series: number;
-  bucket: number;
-  points: number;
-  sum: number;
-  min: number;
-  max: number;
-  last: number;
-  lastSeconds: number;
-  lastReceivedAtMs: number;
-}
-
-interface Series {
-  tenant: string;
-  name: string;
-}
-
-/** What outlives opening and closing. */
-interface Disk {
-  state: Omit<ShardState, "boots">;
-  owner: { node: string; mapVersion: number } | undefined;
-  boots: Map<string, BootApplied>;
-  /** series[id - 1] */
-  series: Series[];
-  ids: Map<string, number>;
-  rows: Row[];
-  keyed: Map<string, number>;
-  ledger: Map<string, LedgerRow>;
-  dead: Map<string, DeadLetter>;
-}
 
 /** All shards live as long as the engine: opening one again finds what was committed. */
 export function createMemoryEngine(): StoreEngine {
   const disks = new Map<number, Disk>();
+  const diskOf = (shard: number) => {
+    const disk = disks.get(shard) ?? freshDisk();
+    disks.set(shard, disk);
+    return disk;
+  };
   return {
     async openShard(shard) {
-      const disk = disks.get(shard) ?? freshDisk();
-      disks.set(shard, disk);
-      return new MemoryShard(disk);
+      return new MemoryShard(diskOf(shard));
+    },
+    async openUpkeep(shard) {
+      const disk = diskOf(shard);
+      return { step: async (task) => upkeepStep(disk, task), close: async () => {} };
     },
     async openReader(shard): Promise<ShardReader> {
       return {
@@ -78,35 +53,6 @@ export function createMemoryEngine(): StoreEngine {
       };
     },
   };
-}
-
-function freshDisk(): Disk {
-  const state = {
-    epoch: 0,
-    claims: 0,
-    offset: 0,
-    incarnation: "",
-    frameTimeMs: 0,
-    receivedAtMs: 0,
-    gaps: [],
-    holes: [],
-  };
-  return {
-    state,
-    owner: undefined,
-    boots: new Map(),
-    series: [],
-    ids: new Map(),
-    rows: [],
-    keyed: new Map(),
-    ledger: new Map(),
-    dead: new Map(),
-  };
-}
-
-function stateOf(disk: Disk): ShardState {
-  const boots = [...disk.boots.values()].sort((a, b) => compareTexts(a.boot, b.boot));
-  return structuredClone({ ...disk.state, boots });
 }
 
 class MemoryShard implements ShardStore {
@@ -148,6 +94,7 @@ class MemoryShard implements ShardStore {
         last: deltas.last[i] ?? 0,
         lastSeconds: deltas.lastSeconds[i] ?? 0,
         lastReceivedAtMs: deltas.lastReceivedAtMs[i] ?? 0,
+        settled: undefined,
       });
     }
     for (const { boot, applied, lastAppliedMs } of commit.boots) {
@@ -182,11 +129,15 @@ class MemoryShard implements ShardStore {
 
   #idOf(tenant: string, bytes: Uint8Array): number {
     const name = Buffer.from(bytes).toString();
-    const key = JSON.stringify([tenant, name]);
+    const key = keyOfName({ tenant, name });
     let id = this.#disk.ids.get(key);
     if (id === undefined) {
-      id = this.#disk.series.push({ tenant, name });
-      this.#disk.ids.set(key, id);
+      const disk = this.#disk;
+      const next = disk.next.get(tenant) ?? 0;
+      id = next % 16 === 0 ? disk.nextBlock++ * 16 : next;
+      disk.next.set(tenant, id + 1);
+      disk.series.set(id, { tenant, name });
+      disk.ids.set(key, id);
     }
     return id;
   }
@@ -198,14 +149,37 @@ class MemoryShard implements ShardStore {
     });
   }
 
-  async forget(epoch: number, nowMs: number): Promise<{ keyed: number; boots: number }> {
-    const { keyed, boots, state } = this.#disk;
-    const forgotten = { keyed: 0, boots: 0 };
+  async retire(epoch: number, nowSeconds: number): Promise<Retired> {
+    const { state, rows, series, expiryDay } = this.#disk;
+    if (epoch !== state.epoch) return { ids: new Uint32Array(), more: false };
+    const today = Math.floor(nowSeconds / daySeconds);
+    const held = new Set(rows.filter((row) => row.settled === undefined).map((row) => row.series));
+    const ids = [...series.keys()].filter((id) => !held.has(id) && (expiryDay.get(id) ?? today) < today);
+    dropSeries(this.#disk, new Set(ids));
+    return { ids: Uint32Array.from(ids), more: false };
+  }
+
+  async deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted> {
+    const { state, series } = this.#disk;
+    const compiled = compilePattern(pattern);
+    const found = epoch === state.epoch ? namesOf(series, tenant, (name) => compiled.matches(name)) : [];
+    const deleted = found.slice(0, most);
+    dropSeries(this.#disk, new Set(deleted.map(({ id }) => id)));
+    return { ids: Uint32Array.from(deleted, ({ id }) => id), names: deleted.map(({ name }) => name) };
+  }
+
+  async forget(epoch: number, nowMs: number): Promise<Forgotten> {
+    const { keyed, boots, ledger, dead, state } = this.#disk;
+    const forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0 };
     if (epoch !== state.epoch) return forgotten;
     for (const [id, appliedAtMs] of keyed)
       if (appliedAtMs < nowMs - keyedKeptMs && keyed.delete(id)) forgotten.keyed++;
     for (const [boot, { lastAppliedMs }] of boots)
       if (lastAppliedMs < nowMs - bootKeptMs && boots.delete(boot)) forgotten.boots++;
+    for (const [key, { minute }] of ledger)
+      if (minute * 1000 < nowMs - ledgerKeptMs && ledger.delete(key)) forgotten.ledger++;
+    for (const [key, { receivedAtMs }] of dead)
+      if (receivedAtMs < nowMs - ledgerKeptMs && dead.delete(key)) forgotten.dead++;
     return forgotten;
   }
 
@@ -215,104 +189,4 @@ class MemoryShard implements ShardStore {
 function hexOf(id: Uint8Array): string {
   assert(id.length === 16, `a keyed id of 16 bytes, got ${id.length}`);
   return Buffer.from(id).toString("hex");
-}
-
-function ledgerText(row: LedgerRow): string {
-  return `${row.door}\0${row.fate}\0${row.reason}`;
-}
-
-class MemorySnapshot implements Snapshot {
-  readonly #state: ShardState;
-  readonly #series: readonly Series[];
-  readonly #rows: readonly Row[];
-  readonly #ledger: LedgerRow[];
-  readonly #dead: DeadLetter[];
-
-  constructor(disk: Disk) {
-    this.#state = stateOf(disk);
-    this.#series = disk.series.slice();
-    this.#rows = disk.rows.slice();
-    this.#ledger = structuredClone([...disk.ledger.values()]);
-    this.#dead = structuredClone([...disk.dead.values()]);
-  }
-
-  async state(): Promise<ShardState> {
-    return structuredClone(this.#state);
-  }
-
-  #names(tenant: string): FoundSeries[] {
-    return this.#series
-      .map((series, i) => ({ id: i + 1, name: series.name, tenant: series.tenant }))
-      .filter((series) => series.tenant === tenant)
-      .map(({ id, name }) => ({ id, name }))
-      .sort((a, b) => compareTexts(a.name, b.name));
-  }
-
-  async findNodes(tenant: string, pattern: string, most: number): Promise<FoundNode[]> {
-    const compiled = compilePattern(pattern);
-    const found = new Map<string, FoundNode>();
-    for (const { name } of this.#names(tenant)) {
-      const nodes = name.includes(";") ? [name] : name.split(".");
-      for (let length = 1; length <= nodes.length; length++) {
-        const path = nodes.slice(0, length).join(".");
-        if (!compiled.matches(path)) continue;
-        const known = found.get(path);
-        const leaf = length === nodes.length;
-        found.set(path, {
-          path,
-          leaf: leaf || known?.leaf === true,
-          branch: !leaf || known?.branch === true,
-        });
-      }
-    }
-    return [...found.values()].sort((a, b) => compareTexts(a.path, b.path)).slice(0, most);
-  }
-
-  async findSeries(tenant: string, pattern: string, most: number): Promise<FoundSeries[]> {
-    const compiled = compilePattern(pattern);
-    return this.#names(tenant)
-      .filter(({ name }) => compiled.matches(name))
-      .slice(0, most);
-  }
-
-  async fetch(ids: readonly number[], range: GridRange): Promise<Cells> {
-    const cells = emptyCells(ids.length, range);
-    for (const [i, id] of ids.entries()) {
-      const byColumn = new Map<number, Row[]>();
-      for (const row of this.#rows) {
-        const column = Math.floor((row.bucket - range.start) / range.stepSeconds);
-        if (row.series !== id || column < 0 || column >= range.width) continue;
-        byColumn.set(column, [...(byColumn.get(column) ?? []), row]);
-      }
-      for (const [column, rows] of byColumn) {
-        const cell = i * range.width + column;
-        const newestLast = rows.toSorted(
-          (a, b) =>
-            a.lastSeconds - b.lastSeconds || a.lastReceivedAtMs - b.lastReceivedAtMs || a.last - b.last,
-        );
-        cells.points[cell] = rows.reduce((sum, row) => sum + row.points, 0);
-        cells.sum[cell] = rows.reduce((sum, row) => sum + row.sum, 0);
-        cells.min[cell] = Math.min(...rows.map((row) => row.min));
-        cells.max[cell] = Math.max(...rows.map((row) => row.max));
-        cells.last[cell] = newestLast.at(-1)?.last ?? Number.NaN;
-      }
-    }
-    return cells;
-  }
-
-  async ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]> {
-    return this.#ledger
-      .filter((row) => row.tenant === tenant && row.minute >= fromMinute && row.minute <= untilMinute)
-      .sort((a, b) => a.minute - b.minute || compareTexts(ledgerText(a), ledgerText(b)));
-  }
-
-  async dead(most: number): Promise<DeadLetter[]> {
-    return this.#dead.sort((a, b) => a.sequence - b.sequence || a.part - b.part).slice(0, most);
-  }
-
-  async tenants(): Promise<string[]> {
-    return [...new Set(this.#series.map(({ tenant }) => tenant))].sort(compareTexts);
-  }
-
-  close(): void {}
 }

@@ -3,11 +3,13 @@
 // (a leaf), or both. A tagged name (one with `;`) is a single row under its whole text.
 //
 // N1. A name has one id, given once and never given again.
-// N2. Work and memory of a commit's new names grow with their bytes, whatever their shape: 1,000 bytes may be one node
+// N2. Ids are given in blocks of 16, each of one tenant: what a tenant reads together then lies together, and a block's
+//     bytes are one tenant's.
+// N3. Work and memory of a commit's new names grow with their bytes, whatever their shape: 1,000 bytes may be one node
 //     or 500.
 import { Outage } from "../base/errors.ts";
 import { assert } from "../base/assert.ts";
-import { nodeKey, taggedKey, tenantKey } from "./keys.ts";
+import { blockKey, blockOf, nameKey, nodeKey, seriesPerBlock, taggedKey, tenantKey } from "./keys.ts";
 import { newSeriesFlag, type SeriesKey } from "./store.ts";
 
 /** What finding and naming need of a table: one state of it, in key order. */
@@ -48,6 +50,28 @@ export function decodeId(bytes: Buffer): number {
   return bytes.readUInt32BE(0);
 }
 
+export interface TenantRow {
+  /** The node that holds the first segments. */
+  root: number;
+  /** The id that its next series gets; 0, or a block's first: a new block is needed. */
+  next: number;
+  /** Living series. */
+  series: number;
+}
+
+export function encodeTenant({ root, next, series }: TenantRow): Buffer {
+  const out = Buffer.allocUnsafe(12);
+  out.writeUInt32BE(root, 0);
+  out.writeUInt32BE(next, 4);
+  out.writeUInt32BE(series, 8);
+  return out;
+}
+
+export function decodeTenant(bytes: Buffer): TenantRow {
+  if (bytes.length !== 12) throw new Outage("store-corrupt", "a tenant's row is not 12 bytes");
+  return { root: bytes.readUInt32BE(0), next: bytes.readUInt32BE(4), series: bytes.readUInt32BE(8) };
+}
+
 const semicolon = 0x3b;
 
 export function isTagged(name: Uint8Array): boolean {
@@ -61,17 +85,25 @@ interface Pending extends NodeRow {
   below: Map<string, Pending> | undefined;
 }
 
+/** A tenant, and a row that is none, above the root's rows. */
+interface Root {
+  tenant: string;
+  key: Buffer;
+  row: TenantRow;
+  changed: boolean;
+  above: Pending;
+}
+
 /** Gives ids to the names of one commit, on paper: what must be written is in `puts`, the next ids in `next`. */
 export class Naming {
-  readonly next: { series: number; node: number };
+  readonly next: { block: number; node: number };
   readonly #rows: Rows;
-  /** Per tenant a row that is none, above the root's rows. */
-  readonly #roots = new Map<string, Pending>();
+  readonly #roots = new Map<string, Root>();
   readonly #read: Pending[] = [];
   readonly #tagged = new Map<string, number>();
   readonly #puts: { key: Buffer; value: Buffer }[] = [];
 
-  constructor(rows: Rows, next: { series: number; node: number }) {
+  constructor(rows: Rows, next: { block: number; node: number }) {
     this.#rows = rows;
     this.next = { ...next };
   }
@@ -79,13 +111,13 @@ export class Naming {
   idOf({ tenant, name }: SeriesKey): number {
     assert(name.length > 0 && name.length <= 1000, `a name of 1 to 1000 bytes, got ${name.length}`);
     const root = this.#rootOf(tenant);
-    if (isTagged(name)) return this.#taggedId(root.child, name);
+    if (isTagged(name)) return this.#taggedId(root, name);
     // One character per byte: exact for any bytes.
     const text = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1");
-    let row = root;
+    let row = root.above;
     for (const segment of text.split(".")) row = this.#below(row, segment);
     if (row.series === 0) {
-      row.series = this.#newId();
+      row.series = this.#newId(root, name);
       row.changed = true;
     }
     return row.series;
@@ -93,18 +125,21 @@ export class Naming {
 
   puts(): { key: Buffer; value: Buffer }[] {
     const out = [...this.#puts];
+    for (const { key, row, changed } of this.#roots.values())
+      if (changed) out.push({ key, value: encodeTenant(row) });
     for (const row of this.#read) if (row.changed) out.push({ key: row.key, value: encodeNode(row) });
     return out;
   }
 
-  #rootOf(tenant: string): Pending {
+  #rootOf(tenant: string): Root {
     let root = this.#roots.get(tenant);
     if (root === undefined) {
       const key = tenantKey(tenant);
       const stored = this.#rows.get(key);
-      const child = stored === undefined ? this.next.node++ : decodeId(stored);
-      if (stored === undefined) this.#puts.push({ key, value: encodeId(child) });
-      root = { key, child, series: 0, changed: false, below: undefined };
+      const row =
+        stored === undefined ? { root: this.next.node++, next: 0, series: 0 } : decodeTenant(stored);
+      const above = { key, child: row.root, series: 0, changed: false, below: undefined };
+      root = { tenant, key, row, changed: stored === undefined, above };
       this.#roots.set(tenant, root);
     }
     return root;
@@ -129,14 +164,14 @@ export class Naming {
     return row;
   }
 
-  #taggedId(root: number, name: Uint8Array): number {
-    const key = taggedKey(root, name);
+  #taggedId(root: Root, name: Uint8Array): number {
+    const key = taggedKey(root.row.root, name);
     const at = key.toString("latin1");
     let id = this.#tagged.get(at);
     if (id === undefined) {
       const stored = this.#rows.get(key);
       if (stored === undefined) {
-        id = this.#newId();
+        id = this.#newId(root, name);
         this.#puts.push({ key, value: encodeId(id) });
       } else id = decodeId(stored);
       this.#tagged.set(at, id);
@@ -144,8 +179,17 @@ export class Naming {
     return id;
   }
 
-  #newId(): number {
-    assert(this.next.series < newSeriesFlag, "fewer than 2^31 series in a shard");
-    return this.next.series++;
+  #newId(root: Root, name: Uint8Array): number {
+    const { row, tenant } = root;
+    if (row.next % seriesPerBlock === 0) {
+      row.next = this.next.block++ * seriesPerBlock;
+      this.#puts.push({ key: blockKey(blockOf(row.next)), value: Buffer.from(tenant) });
+    }
+    assert(row.next < newSeriesFlag, "fewer than 2^31 series in a shard");
+    const id = row.next++;
+    row.series++;
+    root.changed = true;
+    this.#puts.push({ key: nameKey(id), value: Buffer.from(name) });
+    return id;
   }
 }

@@ -2,23 +2,15 @@
 //
 // R1. All answers of a snapshot are of the same state (C4): long ones let others run in between, and still are.
 // R2. Closing waits for answers that are under way; nothing reads from a state that was given back.
-import { assert } from "../base/assert.ts";
 import type { Door } from "../metric/frame.ts";
-import { decodeBlob } from "./blob.ts";
-import { Grid, type GridRange } from "./cells.ts";
+import type { GridRange } from "./cells.ts";
 import type { State, View } from "./environment.ts";
+import { Fetcher } from "./fetch.ts";
 import type { Rows } from "./names.ts";
 import { findNodes, findSeries } from "./find.ts";
-import {
-  blobPlace,
-  bootOfKey,
-  deadPlace,
-  ledgerPlace,
-  ledgerPrefix,
-  tableRange,
-  tenantOfKey,
-} from "./keys.ts";
+import { bootOfKey, deadPlace, ledgerPlace, ledgerPrefix, tableRange, tenantOfKey } from "./keys.ts";
 import { decodeBoot, decodeDead, decodeNumber } from "./rows.ts";
+import { sizeOfTenant } from "./size.ts";
 import type {
   BootApplied,
   Cells,
@@ -28,15 +20,14 @@ import type {
   LedgerRow,
   ShardState,
   Snapshot,
+  TenantSize,
 } from "./store.ts";
 import { SnapshotClosed } from "./store.ts";
 
 const pageRows = 1024;
-/** Blobs merged before others get a turn: some milliseconds. */
-const blobsPerTurn = 16;
 
 export function readState(now: State): ShardState {
-  const { owner: _owner, nextSeries: _series, nextNode: _node, ...state } = now.head;
+  const { owner: _owner, nextBlock: _block, nextNode: _node, ...state } = now.head;
   const boots: BootApplied[] = [];
   for (const { key, value } of rowsOf(now, tableRange("boot"))) boots.push(decodeBoot(bootOfKey(key), value));
   return { ...state, boots };
@@ -61,12 +52,14 @@ export class ViewSnapshot implements Snapshot {
   /** Settles when the state has been given back. */
   readonly ended: Promise<void>;
   readonly #end: () => void;
+  readonly #fetcher: Fetcher;
   #running = 0;
   #closing = false;
 
   /** `closed` is called once, when the state has been given back. */
   constructor(view: View, closed: () => void) {
     this.#view = view;
+    this.#fetcher = new Fetcher(view, () => this.#turn());
     let end: () => void = closed;
     this.ended = new Promise((resolve) => {
       end = () => {
@@ -90,28 +83,7 @@ export class ViewSnapshot implements Snapshot {
   }
 
   fetch(ids: readonly number[], range: GridRange): Promise<Cells> {
-    return this.#ask(async (view) => {
-      const grid = new Grid(ids, range);
-      const until = range.start + range.stepSeconds * range.width;
-      const blobs = tableRange("blob");
-      let taken = 0;
-      for (let from = blobs.start; ids.length > 0; ) {
-        const keys = view.keys(from, blobs.end, pageRows);
-        for (const key of keys) {
-          const { minBucket, maxBucket } = blobPlace(key);
-          if (maxBucket < range.start || minBucket >= until) continue;
-          const bytes = view.peek(key);
-          assert(bytes !== undefined, "a blob whose key is there");
-          grid.add(decodeBlob(bytes));
-          if (++taken % blobsPerTurn === 0) await this.#turn();
-        }
-        const last = keys.at(-1);
-        if (keys.length < pageRows || last === undefined) break;
-        from = Buffer.concat([last, Buffer.of(0)]);
-        await this.#turn();
-      }
-      return grid.finish();
-    });
+    return this.#ask(async () => await this.#fetcher.fetch(ids, range));
   }
 
   ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]> {
@@ -145,6 +117,10 @@ export class ViewSnapshot implements Snapshot {
     );
   }
 
+  tenantSize(tenant: string): Promise<TenantSize> {
+    return this.#ask((view) => sizeOfTenant(view, tenant, this.#turn));
+  }
+
   readonly #turn = async (): Promise<void> => {
     await turn();
     if (this.#closing) throw new SnapshotClosed("the snapshot was closed while it was read");
@@ -173,7 +149,7 @@ export class ViewSnapshot implements Snapshot {
   }
 }
 
-function turn(): Promise<void> {
+export function turn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });

@@ -7,8 +7,11 @@
 // C3. What a commit answers other than "ok" changed nothing. A rejected promise means "unknown": ask `claim` again.
 // C4. A reader sees one state of the shard, between two commits, for as long as it holds its snapshot.
 // C5. Series ids are given once per (tenant, name) and never given again.
+// C6. Upkeep changes where summaries lie, never what a read of times that a series' ladder still holds answers: it may
+//     run beside commits, beside reads, and beside another upkeep of the same shard.
 import type { Deltas } from "../kernel/kernel.ts";
 import type { Door } from "../metric/frame.ts";
+import type { LadderRules } from "../metric/ladder-rules.ts";
 
 /** [lowest, highest], both included. */
 export type Interval = [number, number];
@@ -58,6 +61,8 @@ export const newSeriesFlag = 0x8000_0000;
 export const keyedKeptMs = 24 * 3600 * 1000;
 /** How long a gateway's start is remembered after its last frame. */
 export const bootKeptMs = 30 * 24 * 3600 * 1000;
+/** How long the ledger's minutes and dead letters are kept. */
+export const ledgerKeptMs = 35 * 24 * 3600 * 1000;
 
 /** Counts to be added. `reason` is that of a refusal or of a dead letter. */
 export interface LedgerRow {
@@ -115,10 +120,73 @@ export interface ShardStore {
   /** Which of these keyed ids were applied in the last 24 h (of `nowMs`). */
   keyedApplied(ids: readonly Uint8Array[], nowMs: number): Promise<boolean[]>;
   /**
-   * Throws away keyed ids older than 24 h and boots not heard of for 30 d; bounded work per call, says how much: call
-   * again while it is more than nothing. With an old epoch it does nothing.
+   * Throws away keyed ids older than 24 h, boots not heard of for 30 d, and ledger minutes and dead letters older than
+   * 35 d; bounded work per call, says how much: call again while it is more than nothing. With an old epoch it does
+   * nothing.
    */
-  forget(epoch: number, nowMs: number): Promise<{ keyed: number; boots: number }>;
+  forget(epoch: number, nowMs: number): Promise<Forgotten>;
+  /**
+   * Takes series out of the names that got no point for their longest ladder: nothing is left of them. Bounded work per
+   * call. Whoever caches ids must drop the ones answered: a point that comes later gets a new id.
+   */
+  retire(epoch: number, nowSeconds: number): Promise<Retired>;
+  /**
+   * Deletes the series that match, whatever they hold: their names at once, their points by upkeep. At most `most`;
+   * call again while it answers that many. Ids as for `retire`.
+   */
+  deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted>;
+  close(): Promise<void>;
+}
+
+export interface Forgotten {
+  keyed: number;
+  boots: number;
+  ledger: number;
+  dead: number;
+}
+
+export interface Retired {
+  ids: Uint32Array;
+  /** There may be more: call again. */
+  more: boolean;
+}
+
+export interface Deleted {
+  ids: Uint32Array;
+  /** Sorted as UTF-8 bytes. */
+  names: string[];
+}
+
+export interface UpkeepTask {
+  /** The clock's. Retention uses the record's newest receivedAtMs instead where that is earlier. */
+  nowSeconds: number;
+  ladders: LadderRules;
+  /** Does now what would otherwise wait until it pays: every blob into fragments. */
+  all: boolean;
+}
+
+export const upkeepWorks = ["runs", "fragments", "merge", "retention", "purge"] as const;
+
+export type UpkeepStep =
+  /** Nothing to do for now. */
+  | { kind: "idle"; backlogBytes: number }
+  /** Another owner's upkeep was quicker: what was prepared was thrown away. */
+  | { kind: "overtaken"; backlogBytes: number }
+  | {
+      kind: "worked";
+      work: (typeof upkeepWorks)[number];
+      /** Rows of summaries read. */
+      rows: number;
+      /** Written to the store. */
+      bytes: number;
+      /** In blobs, before the step: what is not in fragments yet. */
+      backlogBytes: number;
+    };
+
+/** One shard's upkeep: blobs into fragments, many fragments into one, what is too old out. A job of the node's. */
+export interface ShardUpkeep {
+  /** One slice of work, small enough that commits wait some 10 ms at most behind it. Call again until it is idle. */
+  step(task: UpkeepTask): Promise<UpkeepStep>;
   close(): Promise<void>;
 }
 
@@ -151,6 +219,19 @@ export interface Cells {
   last: Float64Array;
 }
 
+/** What a tenant has in a shard. */
+export interface TenantSize {
+  /** Living series. */
+  series: number;
+  /** Points that the store still holds in some rung. */
+  points: number;
+  /** Bytes of its fragments on disk, keys included; without what upkeep has not come to yet. */
+  bytes: number;
+  /** Epoch seconds of the oldest and newest bucket held; undefined where there is none. */
+  oldest: number | undefined;
+  newest: number | undefined;
+}
+
 /** What a read ends with whose snapshot was closed meanwhile: nobody waits for its answer any more. */
 export class SnapshotClosed extends Error {}
 
@@ -169,8 +250,9 @@ export interface Snapshot {
   /** Series whose whole name matches; a pattern without wildcards is a plain look-up. Sorted by name; see findNodes. */
   findSeries(tenant: string, pattern: string, most: number): Promise<FoundSeries[]>;
   /**
-   * Buckets of [start, start + width * step), start a multiple of step, merged from everything committed. Unknown ids
-   * have empty cells.
+   * Buckets of [start, start + width * step), start a multiple of step, merged from everything that is still held.
+   * Unknown ids have empty cells. Times that a series' ladder holds in no rung whose step divides `step` come from the
+   * finest rung that has them, each summary in the cell where its own bucket starts.
    */
   fetch(ids: readonly number[], range: { start: number; stepSeconds: number; width: number }): Promise<Cells>;
   /** Minutes from `fromMinute` to `untilMinute`, both included, in their order. */
@@ -179,6 +261,7 @@ export interface Snapshot {
   dead(most: number): Promise<DeadLetter[]>;
   /** Ids of the tenants that have series here: where history is. */
   tenants(): Promise<string[]>;
+  tenantSize(tenant: string): Promise<TenantSize>;
   close(): void;
 }
 
@@ -192,4 +275,5 @@ export interface ShardReader {
 export interface StoreEngine {
   openShard(shard: number): Promise<ShardStore>;
   openReader(shard: number): Promise<ShardReader>;
+  openUpkeep(shard: number): Promise<ShardUpkeep>;
 }

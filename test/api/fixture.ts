@@ -27,6 +27,8 @@ export function snapshotOf(
         gaps: [],
         holes: [],
       }),
+    tenantSize: () =>
+      Promise.resolve({ series: 0, points: 0, bytes: 0, oldest: undefined, newest: undefined }),
     findNodes(tenant, pattern, most) {
       const nodes = new Map<string, FoundNode>();
       const depth = pattern.split(".").length;

@@ -12,6 +12,7 @@ function engineOf(shards: Record<number, () => Snapshot>): { engine: StoreEngine
   const events: string[] = [];
   const engine: StoreEngine = {
     openShard: () => Promise.reject(new Error("a query must not open the writing side")),
+    openUpkeep: () => Promise.reject(new Error("a query must not open the upkeep")),
     openReader(shard) {
       events.push(`open ${shard}`);
       return Promise.resolve({

@@ -5,6 +5,7 @@ import {
   type Cells,
   type Commit,
   type DeltaColumns,
+  type Forgotten,
   type SeriesKey,
   type ShardState,
   type ShardStore,
@@ -116,9 +117,31 @@ export function table(cells: Cells): (number[] | null)[] {
   );
 }
 
+export const nothingForgotten: Forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0 };
+
+/** All that there is to be forgotten now. */
+export async function forgotten(store: ShardStore, epoch: number, nowMs: number): Promise<Forgotten> {
+  const sum = { ...nothingForgotten };
+  for (let more = true; more; ) {
+    const once = await store.forget(epoch, nowMs);
+    for (const what of ["keyed", "boots", "ledger", "dead"] as const) sum[what] += once[what];
+    more = Object.values(once).some((count) => count > 0);
+  }
+  return sum;
+}
+
+/** Ids of all series of up to three nodes, ascending. */
+export async function idsIn(snapshot: Snapshot, tenants: readonly string[]): Promise<number[]> {
+  const ids: number[] = [];
+  for (const tenant of tenants)
+    for (const pattern of ["*", "*.*", "*.*.*", "*;*", "*.*;*", "*.*.*;*"])
+      for (const { id } of await snapshot.findSeries(tenant, pattern, 10_000)) ids.push(id);
+  return ids.sort((a, b) => a - b);
+}
+
 /** Everything there is to see of two tenants. */
-export async function everything(snapshot: Snapshot, idCount: number, seconds: number): Promise<unknown> {
-  const ids = Array.from({ length: idCount }, (_, i) => i + 1);
+export async function everything(snapshot: Snapshot, seconds: number): Promise<unknown> {
+  const ids = await idsIn(snapshot, ["t1", "t2"]);
   const state = await snapshot.state();
   const tenants = await snapshot.tenants();
   const found = [];
@@ -132,6 +155,7 @@ export async function everything(snapshot: Snapshot, idCount: number, seconds: n
   }
   return {
     state: { ...state, boots: state.boots.toSorted((a, b) => (a.boot < b.boot ? -1 : 1)) },
+    ids,
     tenants: tenants.toSorted(),
     found,
     dead: await snapshot.dead(1000),

@@ -25,7 +25,7 @@ export function namesCases(f: Case): void {
     const all = names.map((name) => key(name));
     assert.deepEqual(
       await committed(store, commitOf(epoch, 0, 1, { newSeries: [...all, key("a.b"), key("m;k=v")] })),
-      [...names.keys(), 1, 5].map((i) => i + 1), // the same name twice is the same series
+      [...names.keys(), 1, 5].map((i) => i + 16), // the same name twice is the same series
     );
     await committed(store, commitOf(epoch, 1, 2, { newSeries: [key("a", "t2")] }));
     await store.close();
@@ -38,11 +38,11 @@ export function namesCases(f: Case): void {
         store,
         commitOf(again.epoch, 2, 3, { newSeries: [key("new"), ...all.toReversed(), key("a", "t2")] }),
       ),
-      [13, ...[...names.keys()].map((i) => i + 1).toReversed(), 12],
+      [27, ...[...names.keys()].map((i) => i + 16).toReversed(), 32],
     );
     await withSnapshot(engine, 0, async (snapshot) => {
       for (const [i, name] of names.entries())
-        assert.deepEqual(await snapshot.findSeries("t1", name, 10), [{ id: i + 1, name }], name);
+        assert.deepEqual(await snapshot.findSeries("t1", name, 10), [{ id: i + 16, name }], name);
       assert.deepEqual(await snapshot.tenants(), ["t1", "t2"]);
     });
     await store.close();
@@ -86,7 +86,7 @@ export function namesCases(f: Case): void {
           expected,
           pattern,
         );
-        for (const { id, name } of found) assert.equal(names[id - 1], name);
+        for (const { id, name } of found) assert.equal(names[id - 16], name);
       };
       await nodes("*", ["a.", "db.", "disk.", "web=.", "webx=", "ä."]);
       await nodes("we*", ["web=.", "webx="]);
@@ -171,16 +171,16 @@ export function namesCases(f: Case): void {
       key("m;k=v", "t2"),
       key("x", "t"),
     ];
-    assert.deepEqual(await committed(store, commitOf(epoch, 0, 1, { newSeries })), [1, 2, 3, 4, 5]);
+    assert.deepEqual(await committed(store, commitOf(epoch, 0, 1, { newSeries })), [16, 32, 33, 34, 48]);
     await withSnapshot(engine, 0, async (snapshot) => {
-      assert.deepEqual(await snapshot.findSeries("t1", "*.*", 9), [{ id: 1, name: "a.b" }]);
+      assert.deepEqual(await snapshot.findSeries("t1", "*.*", 9), [{ id: 16, name: "a.b" }]);
       assert.deepEqual(await snapshot.findSeries("t1", "a.c", 9), []);
       assert.deepEqual(await snapshot.findSeries("t1", "m;k=v", 9), []);
       assert.deepEqual(await snapshot.findSeries("t1", "*;*", 9), []);
       assert.deepEqual(await snapshot.findNodes("t1", "*", 9), [{ path: "a", leaf: false, branch: true }]);
       assert.deepEqual(await snapshot.findSeries("t2", "*.*", 9), [
-        { id: 2, name: "a.b" },
-        { id: 3, name: "a.c" },
+        { id: 32, name: "a.b" },
+        { id: 33, name: "a.c" },
       ]);
       assert.deepEqual(await snapshot.findNodes("nobody", "*", 9), []);
       assert.deepEqual((await snapshot.tenants()).toSorted(), ["t", "t1", "t2"]);

@@ -1,7 +1,17 @@
 // What is remembered beside the points: frames and keyed requests applied, the ledger, dead letters.
 import assert from "node:assert/strict";
 import type { DeadLetter, Interval, LedgerRow } from "../../src/store/store.ts";
-import { boot, claimed, commitOf, committed, hourMs, withSnapshot, type Case } from "./store-helpers.ts";
+import {
+  boot,
+  claimed,
+  commitOf,
+  committed,
+  forgotten,
+  hourMs,
+  nothingForgotten,
+  withSnapshot,
+  type Case,
+} from "./store-helpers.ts";
 
 function row(minute: number, count: number, more: Partial<LedgerRow> = {}): LedgerRow {
   return { tenant: "t1", door: "http", minute, fate: "stored", reason: "", count, ...more };
@@ -104,17 +114,17 @@ export function rememberCases(f: Case): void {
     assert.deepEqual(await known(atMs + 24 * hourMs), [true, true, false]);
     assert.deepEqual(await known(atMs + 24 * hourMs + 1), [false, true, false]);
     assert.deepEqual(await known(atMs + 26 * hourMs), [false, false, false]);
-    assert.deepEqual(await store.forget(epoch, atMs + 24 * hourMs), { keyed: 0, boots: 0 });
-    assert.deepEqual(await store.forget(epoch, atMs + 24 * hourMs + 1), { keyed: 1, boots: 0 });
+    assert.deepEqual(await store.forget(epoch, atMs + 24 * hourMs), nothingForgotten);
+    assert.deepEqual(await store.forget(epoch, atMs + 24 * hourMs + 1), { ...nothingForgotten, keyed: 1 });
     assert.deepEqual(await known(atMs), [false, true, false]);
     // Applied again before it was forgotten: known by the later time, and forgotten by it.
     await committed(store, commitOf(epoch, 1, 2, { keyed: [{ id: b, appliedAtMs: atMs + 26 * hourMs }] }));
-    assert.deepEqual(await store.forget(epoch, atMs + 26 * hourMs), { keyed: 0, boots: 0 });
+    assert.deepEqual(await store.forget(epoch, atMs + 26 * hourMs), nothingForgotten);
     assert.deepEqual(await known(atMs + 27 * hourMs), [false, true, false]);
     // The same again at the same time.
     await committed(store, commitOf(epoch, 2, 3, { keyed: [{ id: b, appliedAtMs: atMs + 26 * hourMs }] }));
-    assert.deepEqual(await store.forget(epoch, atMs + 60 * hourMs), { keyed: 1, boots: 0 });
-    assert.deepEqual(await store.forget(epoch, atMs + 60 * hourMs), { keyed: 0, boots: 0 });
+    assert.deepEqual(await store.forget(epoch, atMs + 60 * hourMs), { ...nothingForgotten, keyed: 1 });
+    assert.deepEqual(await store.forget(epoch, atMs + 60 * hourMs), nothingForgotten);
     assert.deepEqual(await known(atMs + 26 * hourMs), [false, false, false]);
     assert.deepEqual(await store.keyedApplied([], atMs), []);
     await store.close();
@@ -129,12 +139,40 @@ export function rememberCases(f: Case): void {
       { boot: "bb", applied: [[0, 1] as Interval], lastAppliedMs: 6 * dayMs },
     ];
     await committed(store, commitOf(epoch, 0, 1, { boots }));
-    assert.deepEqual(await store.forget(epoch, 35 * dayMs), { keyed: 0, boots: 0 });
-    assert.deepEqual(await store.forget(epoch, 35 * dayMs + 1), { keyed: 0, boots: 1 });
+    assert.deepEqual(await store.forget(epoch, 35 * dayMs), nothingForgotten);
+    assert.deepEqual(await store.forget(epoch, 35 * dayMs + 1), { ...nothingForgotten, boots: 1 });
     assert.deepEqual(
       (await claimed(store)).boots.map((b) => b.boot),
       ["bb"],
     );
+    await store.close();
+  });
+
+  f("ledger minutes and dead letters are kept for 35 days", async ({ engine }) => {
+    const store = await engine.openShard(0);
+    const { epoch } = await claimed(store);
+    const dayMs = 24 * hourMs;
+    const early = { ...letter(1, 0), receivedAtMs: 5 * dayMs + 5 };
+    const late = { ...letter(2, 0), receivedAtMs: 6 * dayMs + 5 };
+    const minute = 5 * 24 * 60 * 60;
+    const ledger = [row(minute, 1), row(minute, 2, { tenant: "t10" }), row(minute + 86_400, 3)];
+    await committed(store, commitOf(epoch, 0, 1, { ledger, dead: [early] }));
+    await committed(store, commitOf(epoch, 1, 2, { dead: [late] }));
+    const left = async () =>
+      await withSnapshot(engine, 0, async (s) => [
+        (await s.ledger("t1", 0, 1e9)).length,
+        (await s.ledger("t10", 0, 1e9)).length,
+        (await s.dead(9)).map(({ sequence }) => sequence),
+      ]);
+    assert.deepEqual(await forgotten(store, epoch, 40 * dayMs), nothingForgotten);
+    assert.deepEqual(await left(), [2, 1, [1, 2]]);
+    assert.deepEqual(await store.forget(epoch + 1, 1e15), nothingForgotten);
+    assert.deepEqual(await left(), [2, 1, [1, 2]]);
+    const hourLater = 40 * dayMs + hourMs;
+    assert.deepEqual(await forgotten(store, epoch, hourLater), { ...nothingForgotten, ledger: 2, dead: 1 });
+    assert.deepEqual(await left(), [1, 0, [2]]);
+    assert.deepEqual(await forgotten(store, epoch, 42 * dayMs), { ...nothingForgotten, ledger: 1, dead: 1 });
+    assert.deepEqual(await left(), [0, 0, []]);
     await store.close();
   });
 

@@ -4,8 +4,11 @@ import { claimCases } from "./store-claim.ts";
 import { fetchCases } from "./store-fetch.ts";
 import type { Case, World } from "./store-helpers.ts";
 import { historiesCases } from "./store-histories.ts";
+import { livesCases } from "./store-lives.ts";
 import { namesCases } from "./store-names.ts";
 import { rememberCases } from "./store-remember.ts";
+import { rulesCases } from "./store-rules.ts";
+import { upkeepCases } from "./store-upkeep.ts";
 
 export function storeContract(engineName: string, makeWorld: () => Promise<World>): void {
   const f: Case = (title, run) => {
@@ -22,5 +25,8 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
   rememberCases(f);
   namesCases(f);
   fetchCases(f);
+  upkeepCases(f);
+  rulesCases(f);
+  livesCases(f);
   historiesCases(f);
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { Random } from "../../src/base/random.ts";
 import type { Aggregator, Deltas } from "../../src/kernel/kernel.ts";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
-import { acceptedSeconds, bucketOf, parseLadder, type Ladder } from "../../src/metric/bucket.ts";
+import { aheadSecondsMax, bucketOf } from "../../src/metric/bucket.ts";
 import { canonicalName } from "../../src/metric/name.ts";
 import { reasons, type Reason } from "../../src/metric/reason.ts";
 import { addPoint, summaryOf, type Summary } from "../../src/metric/summary.ts";
@@ -12,22 +12,16 @@ import { fromLatin1, latin1, type Fuzzer } from "./fuzzer.ts";
 import { judgeLine } from "./line-oracle.ts";
 import { lineText } from "./line-text.ts";
 
-export const testLadder: Ladder = ladderOf("10s:2d,60s:5d");
-
-function ladderOf(text: string): Ladder {
-  const parsed = parseLadder(text);
-  assert.equal(parsed.kind, "ladder");
-  return parsed.kind === "ladder" ? parsed.ladder : { rungs: [] };
-}
-
 /** `tenant name bucket` to a summary, and which series are known. */
 export class AggregatorOracle {
   readonly series = new Set<string>();
   #open = new Map<string, Summary>();
   readonly #seriesMax: number;
+  readonly #stepSeconds: number;
 
-  constructor(seriesMax: number) {
+  constructor(seriesMax: number, stepSeconds: number) {
     this.#seriesMax = seriesMax;
+    this.#stepSeconds = stepSeconds;
   }
 
   /** The refusals, as [reason, line]. */
@@ -38,15 +32,15 @@ export class AggregatorOracle {
       if (judged === undefined) continue;
       let { reason, seconds } = judged;
       if (Number.isNaN(seconds)) seconds = Math.floor(receivedAtMs / 1000);
-      const { oldest, newest } = acceptedSeconds(receivedAtMs, testLadder);
+      const newest = Math.floor(receivedAtMs / 1000) + aheadSecondsMax;
       if (reason === "ok" && seconds > newest) reason = "too-new";
-      if (reason === "ok" && seconds < oldest) reason = "too-old";
+      if (reason === "ok" && seconds < 1) reason = "too-old";
       if (reason === "ok") {
         const name = fromLatin1(judged.name);
         const series = `${tenant} ${latin1(canonicalName(name, 0, name.length))}`;
         if (this.series.has(series) || this.series.size < this.#seriesMax) {
           this.series.add(series);
-          this.#add(`${series} ${bucketOf(seconds, 10)}`, judged.value, seconds, receivedAtMs);
+          this.#add(`${series} ${bucketOf(seconds, this.#stepSeconds)}`, judged.value, seconds, receivedAtMs);
         } else reason = "series-limit";
       }
       if (reason !== "ok") refused.push([reason, judged.rest]);
@@ -89,11 +83,11 @@ export function rowsOf(aggregator: Aggregator, deltas: Deltas): Map<string, Summ
 
 /** One history: the aggregator and the oracle side by side. */
 export function compareHistory(random: Random, sections: number, linesMax: number, seriesMax: number): void {
-  const oracle = new AggregatorOracle(seriesMax);
+  const stepSeconds = [1, 10][random.below(2)] ?? 1;
+  const oracle = new AggregatorOracle(seriesMax, stepSeconds);
   const aggregator = createPlainAggregator({
-    stepSeconds: 10,
+    stepSeconds,
     seed: random.bytes(8),
-    ladder: testLadder,
     seriesMax,
   });
   let now = 1_790_000_000;

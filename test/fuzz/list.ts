@@ -6,6 +6,7 @@ import type { Fuzzer } from "./fuzzer.ts";
 import { lineFuzzer } from "./line.ts";
 import { nameFuzzer } from "./name.ts";
 import { numberFuzzer } from "./number.ts";
+import { pieceFuzzer } from "./piece.ts";
 import { routerFuzzer } from "./router.ts";
 
 export const fuzzers: readonly Fuzzer[] = [
@@ -15,6 +16,7 @@ export const fuzzers: readonly Fuzzer[] = [
   routerFuzzer,
   aggregatorFuzzer,
   frameFuzzer,
+  pieceFuzzer,
 ];
 
 /** Runs rounds on a seed of their own each, so that a failed one can be run alone: the error names it. */

@@ -5,7 +5,6 @@ import { setFlagsFromString } from "node:v8";
 import { seededRandom } from "../../src/base/random.ts";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
 import { createPlainRouter } from "../../src/kernel/plain-router.ts";
-import { testLadder } from "../fuzz/aggregator.ts";
 
 const now = 1_790_000_000;
 const frameLines = 4000;
@@ -52,7 +51,7 @@ test("a million lines allocate next to nothing", () => {
     for (let at = 0; at < frame.length; at = router.lines.consumed)
       router.route(frame, at, frame.length, options);
   };
-  const aggregator = createPlainAggregator({ stepSeconds: 10, seed: random.bytes(8), ladder: testLadder });
+  const aggregator = createPlainAggregator({ stepSeconds: 10, seed: random.bytes(8) });
   const refuse = () => assert.fail("all lines are good");
   const ingest = () => {
     aggregator.ingest(1, frame, now * 1000, refuse);

@@ -108,6 +108,8 @@ export class Mortal {
       claim: (owner) => this.call(() => store.claim(owner)),
       keyedApplied: (ids, nowMs) => this.call(() => store.keyedApplied(ids, nowMs)),
       forget: (epoch, nowMs) => this.call(() => store.forget(epoch, nowMs)),
+      retire: (epoch, nowSeconds) => this.call(() => store.retire(epoch, nowSeconds)),
+      deleteSeries: (...asked) => this.call(() => store.deleteSeries(...asked)),
       close: () => store.close(),
       commit: (commit) =>
         this.call(async () => {

@@ -137,7 +137,7 @@ export class SimWorld {
       bus: mortal.bus(bus),
       openStore: () =>
         mortal.call(async () => mortal.store(this.#watched(await this.engine.openShard(0), mortal.name))),
-      newAggregator: () => createPlainAggregator({ stepSeconds: 10, ladder, seed: random.bytes(8) }),
+      newAggregator: () => createPlainAggregator({ stepSeconds: 1, seed: random.bytes(8) }),
       clock,
       backoff: new Backoff({ firstMs: 20, mostMs: 300, healthyMs: 5000 }, clock, random),
       log: silentLog,
@@ -192,6 +192,8 @@ export class SimWorld {
       },
       keyedApplied: (ids, nowMs) => store.keyedApplied(ids, nowMs),
       forget: (epoch, nowMs) => store.forget(epoch, nowMs),
+      retire: (epoch, nowSeconds) => store.retire(epoch, nowSeconds),
+      deleteSeries: (...asked) => store.deleteSeries(...asked),
       close: () => store.close(),
       commit: async (commit) => {
         const { epoch, from, to } = commit;

@@ -10,6 +10,8 @@ import { systemClock } from "../../src/base/clock.ts";
 import { messageOf } from "../../src/base/errors.ts";
 import { createLmdbEngine, type LmdbEngine } from "../../src/store/lmdb.ts";
 import type { DeadLetter } from "../../src/store/store.ts";
+import type { UpkeepOptions } from "../../src/store/upkeep.ts";
+import type { World } from "../contract/store-helpers.ts";
 
 const childPath = new URL(
   `./lmdb-child${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`,
@@ -31,6 +33,25 @@ export async function withFolder(use: (folder: string) => Promise<void>): Promis
 
 export function engineIn(folder: string, mapBytes = 256 << 20): LmdbEngine {
   return createLmdbEngine({ folder, mapBytes, clock: systemClock });
+}
+
+/** So small that little data is cut into many slices, runs, rounds and merges. */
+export const smallUpkeep: Partial<UpkeepOptions> = {
+  sliceRows: 50,
+  slicePuts: 20,
+  roundBytes: 4000,
+  mergePieces: 3,
+};
+
+/** For the contract suite: a folder of its own. */
+export async function lmdbWorld(upkeep: Partial<UpkeepOptions> = smallUpkeep): Promise<World> {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-store-"));
+  const make = () => createLmdbEngine({ folder, mapBytes: 64 << 20, clock: systemClock, upkeep });
+  return {
+    engine: make(),
+    reopen: async () => make(),
+    end: async () => rmSync(folder, { recursive: true, force: true }),
+  };
 }
 
 export interface Child {

@@ -6,7 +6,7 @@ import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
 import { encodeFrame, type Refusal } from "../../src/metric/frame.ts";
 import { newSeriesFlag } from "../../src/store/store.ts";
 import { Batch } from "../../workers/batch.ts";
-import { bootA, ladder, World } from "./world.ts";
+import { bootA, World } from "./world.ts";
 
 const nothing = {
   epoch: 1,
@@ -22,7 +22,7 @@ const nothing = {
 
 function newBatch(seriesMax = 1000): Batch {
   const seed = seededRandom(3).bytes(8);
-  return new Batch(createPlainAggregator({ stepSeconds: 10, ladder, seed, seriesMax }), nothing);
+  return new Batch(createPlainAggregator({ stepSeconds: 1, seed, seriesMax }), nothing);
 }
 
 function apply(batch: Batch, sequence: number, data: Uint8Array): void {
@@ -53,13 +53,13 @@ test("sections of a kind that is not understood yet are dead letters whole, and 
 test("a line that the actor can't take is a dead letter with its reason; the rest of its frame counts", async () => {
   const world = await World.start();
   const now = Math.floor(world.clock.nowMs() / 1000);
-  await world.record(world.frame(["a 1", "x", `a 2 ${now + 4000}`, "a 3 10", "b nan", "a 4"]));
+  await world.record(world.frame(["a 1", "x", `a 2 ${now + 4000}`, "a 3 0", "b nan", "a 4"]));
   await world.runThrough();
   assert.deepEqual(await world.sums(), ["a 2 5"]);
   assert.deepEqual(await world.letters(), [
     "1 malformed x",
     `1 too-new a 2 ${now + 4000}`,
-    "1 too-old a 3 10",
+    "1 too-old a 3 0",
     "1 nan b nan",
   ]);
   assert.deepEqual(await world.books(), [
@@ -74,7 +74,7 @@ test("a line that the actor can't take is a dead letter with its reason; the res
 test("lines over the series limit are booked as refused, not buried", async () => {
   const world = await World.start();
   const newAggregator = () =>
-    createPlainAggregator({ stepSeconds: 10, ladder, seed: world.random.bytes(8), seriesMax: 1 });
+    createPlainAggregator({ stepSeconds: 1, seed: world.random.bytes(8), seriesMax: 1 });
   await world.record(world.frame(["a 1", "b 1", "c 1", "a 1"]));
   await world.runThrough({ newAggregator });
   assert.deepEqual(await world.sums(), ["a 2 2"]);

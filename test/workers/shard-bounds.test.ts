@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
-import { hourMs, ladder, World } from "./world.ts";
+import { hourMs, World } from "./world.ts";
 
 test("what is to be forgotten is forgotten to the end, a bounded part at a time", async () => {
   const world = await World.start();
@@ -11,7 +11,7 @@ test("what is to be forgotten is forgotten to the end, a bounded part at a time"
   const openStore = world.storeWith(() => ({
     forget: () => {
       calls++;
-      return Promise.resolve({ keyed: left > 0 ? left-- : 0, boots: 0 });
+      return Promise.resolve({ keyed: left > 0 ? left-- : 0, boots: 0, ledger: 0, dead: 0 });
     },
   }));
   const running = world.run({ openStore });
@@ -28,8 +28,7 @@ test("S6: a cache of series that is full is dropped, and every series goes on be
   const seriesMax = 8;
   const running = world.run({
     seriesCachedMax: 4,
-    newAggregator: () =>
-      createPlainAggregator({ stepSeconds: 10, ladder, seed: world.random.bytes(8), seriesMax }),
+    newAggregator: () => createPlainAggregator({ stepSeconds: 1, seed: world.random.bytes(8), seriesMax }),
   });
   for (let n = 0; n < 20; n++) {
     const tenant = `t${n % 2}`;

@@ -27,7 +27,7 @@ async function survives(
   const world = await World.start();
   const running = world.run({ openStore: commitNumber(world, 2, answer) });
   for (let round = 0; round < 4; round++) {
-    await world.record(world.frame(["a 1", `b${round} 2`, "c.d 3 7"], { n: round }));
+    await world.record(world.frame(["a 1", `b${round} 2`, "c.d 3 0"], { n: round }));
     await world.clock.pass(1500);
   }
   running.actor.stop();

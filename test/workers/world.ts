@@ -5,7 +5,6 @@ import { seededRandom } from "../../src/base/random.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { createMemoryBus, type MemoryBus } from "../../src/bus/memory.ts";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
-import type { Ladder } from "../../src/metric/bucket.ts";
 import {
   encodeFrame,
   type Door,
@@ -20,7 +19,6 @@ import type { ShardProgress } from "../../workers/messages.ts";
 import { ManualClock, settle } from "../harness/clock.ts";
 import { hearLog } from "../harness/log.ts";
 
-export const ladder: Ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
 export const hourMs = 3_600_000;
 export const bootA = Uint8Array.from({ length: 16 }, () => 0xaa);
 export const bootB = Uint8Array.from({ length: 16 }, () => 0xbb);
@@ -107,7 +105,7 @@ export class World {
       owner: { node: "n1", mapVersion: 1 },
       bus: this.bus,
       openStore: () => this.engine.openShard(0),
-      newAggregator: () => createPlainAggregator({ stepSeconds: 10, ladder, seed: this.random.bytes(8) }),
+      newAggregator: () => createPlainAggregator({ stepSeconds: 1, seed: this.random.bytes(8) }),
       clock: this.clock,
       backoff: new Backoff({ firstMs: 100, mostMs: 1000, healthyMs: 30_000 }, this.clock, this.random),
       log: this.heard.log,
@@ -152,6 +150,8 @@ export class World {
         commit: (commit) => store.commit(commit),
         keyedApplied: (ids, nowMs) => store.keyedApplied(ids, nowMs),
         forget: (epoch, nowMs) => store.forget(epoch, nowMs),
+        retire: (epoch, nowSeconds) => store.retire(epoch, nowSeconds),
+        deleteSeries: (...asked) => store.deleteSeries(...asked),
         close: () => store.close(),
       };
       return { ...plain, ...change(store) };

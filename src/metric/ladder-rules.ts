@@ -1,0 +1,92 @@
+// Which ladder a series has, and since when: the tenant's storage-schemas rules, first match wins, then the default.
+//
+// R1. A pure function of (rules, tenant, name, time): upkeep of any shard on any node gives the same answer.
+// R2. A change never touches the time before it: the old ladder goes on for older buckets, for late points too.
+import { longestSpan, type Ladder } from "./bucket.ts";
+
+/** A ladder that holds for buckets from `fromSeconds` on, until the next one's. */
+export interface LadderSince {
+  /** Epoch seconds; 0 in the first of a list. */
+  fromSeconds: number;
+  ladder: Ladder;
+}
+
+/** One rule of storage-schemas.conf. */
+export interface SchemaRule {
+  name: string;
+  /** Source of a regular expression, searched for anywhere in the name. */
+  pattern: string;
+  ladder: Ladder;
+}
+
+/** The schemas of a tenant, one set after the other: ascending by fromSeconds, the first one from 0 on. */
+export interface SchemasSince {
+  fromSeconds: number;
+  rules: SchemaRule[];
+}
+
+export interface LadderRules {
+  /** Another one for other rules: caches of answers compare it. */
+  readonly version: number;
+  /** Where not, all names of the tenant have the same ladder. */
+  hasOwn(tenant: string): boolean;
+  /** Ascending, at least one, the first from 0 on. Equal answers are the same object. */
+  laddersOf(tenant: string, name: string): readonly LadderSince[];
+}
+
+/** `tenants`: those with rules of their own, by id. */
+export function compileLadderRules(
+  version: number,
+  standard: Ladder,
+  tenants: ReadonlyMap<string, readonly SchemasSince[]>,
+): LadderRules {
+  const plain: readonly LadderSince[] = [{ fromSeconds: 0, ladder: standard }];
+  const answers = new Map<string, readonly LadderSince[]>();
+  const compiled = new Map(
+    [...tenants].map(([tenant, sets]) => [
+      tenant,
+      sets.map(({ fromSeconds, rules }) => ({
+        fromSeconds,
+        rules: rules.map((rule) => ({ ladder: rule.ladder, pattern: new RegExp(rule.pattern) })),
+      })),
+    ]),
+  );
+  return {
+    version,
+    hasOwn: (tenant) => compiled.has(tenant),
+    laddersOf(tenant, name) {
+      const sets = compiled.get(tenant);
+      if (sets === undefined) return plain;
+      const list: LadderSince[] = [];
+      for (const { fromSeconds, rules } of sets) {
+        const ladder = rules.find((rule) => rule.pattern.test(name))?.ladder ?? standard;
+        const before = list.at(-1);
+        if (before === undefined) list.push({ fromSeconds: 0, ladder });
+        else if (ladderText(before.ladder) !== ladderText(ladder)) list.push({ fromSeconds, ladder });
+      }
+      if (list.length === 0) return plain;
+      const text = list.map((each) => `${each.fromSeconds} ${ladderText(each.ladder)}`).join("\n");
+      const known = answers.get(text);
+      if (known !== undefined) return known;
+      answers.set(text, list);
+      return list;
+    },
+  };
+}
+
+/** As parseLadder reads it, in seconds: equal ladders have equal texts. */
+export function ladderText(ladder: Ladder): string {
+  return ladder.rungs.map(({ stepSeconds, spanSeconds }) => `${stepSeconds}s:${spanSeconds}s`).join(",");
+}
+
+/** The ladder of buckets that begin at `seconds`. */
+export function ladderAt(ladders: readonly LadderSince[], seconds: number): Ladder {
+  const found = ladders.findLast((each) => each.fromSeconds <= seconds) ?? ladders[0];
+  return found?.ladder ?? { rungs: [] };
+}
+
+/** How far back any series of these rules can reach. */
+export function longestOf(standard: Ladder, sets: readonly SchemasSince[]): number {
+  const rules = sets.flatMap((set) => set.rules);
+  return Math.max(longestSpan(standard), ...rules.map((rule) => longestSpan(rule.ladder)));
+}

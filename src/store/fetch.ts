@@ -1,0 +1,168 @@
+// A read of cells: from the pieces of every ladder, and from what upkeep has not yet turned into pieces.
+//
+// E1. Each row is taken from where it lies, once: of blobs that a round is turning into pieces only what its cursor has
+//     not passed (work.ts W1), of rungs only the times that reach.ts gives each.
+// E2. Others get a turn after some milliseconds of work.
+//
+// A series whose ladder changed has pieces of both: they just add up. That a block has no piece of some number is
+// normal: most rounds and merges touch few blocks of a span.
+import { assert } from "../base/assert.ts";
+import { decodeBlob } from "./blob.ts";
+import { Grid, type GridRange } from "./cells.ts";
+import type { View } from "./environment.ts";
+import { PieceReader } from "./fragment.ts";
+import {
+  blobPlace,
+  pieceKey,
+  seriesPerBlock,
+  spanKey,
+  spanPlace,
+  tableRange,
+  type BlobPlace,
+} from "./keys.ts";
+import { reachOf, type Reach } from "./reach.ts";
+import { decodeSpan } from "./spans.ts";
+import type { Cells } from "./store.ts";
+import { Summaries } from "./summaries.ts";
+import { spanOf, type LadderWork, type ShardWork } from "./work.ts";
+
+const pageRows = 1024;
+/** Rows decoded, or what takes as long, before others get a turn (E2). */
+const rowsPerTurn = 100_000;
+/** What looking for a piece takes, in rows. */
+const rowsPerLook = 50;
+/** Bytes of a blob that are copied in the time of a row. */
+const bytesPerRow = 128;
+
+interface StoredBlob extends BlobPlace {
+  key: Buffer;
+}
+
+/** Reads of one snapshot: what is the same for all of them is read once. */
+export class Fetcher {
+  readonly #view: View;
+  readonly #turn: () => Promise<void>;
+  #work: ShardWork | undefined;
+  #blobs: Promise<StoredBlob[]> | undefined;
+  readonly #reader = new PieceReader();
+  readonly #rows = new Summaries();
+  #sinceTurn = 0;
+
+  constructor(view: View, turn: () => Promise<void>) {
+    this.#view = view;
+    this.#turn = turn;
+  }
+
+  async fetch(ids: readonly number[], range: GridRange): Promise<Cells> {
+    const grid = new Grid(ids, range);
+    const until = range.start + range.stepSeconds * range.width;
+    this.#work ??= this.#view.work().work;
+    if (ids.length > 0 && range.width > 0) {
+      for (const [number, ladder] of this.#work.ladders.entries())
+        for (const reach of reachOf(ladder, range.stepSeconds, range.start, until))
+          await this.#addReach(grid, number, ladder, reach);
+      await this.#addBlobs(grid, range.start, until, this.#work);
+    }
+    return grid.finish();
+  }
+
+  async #took(rows: number): Promise<void> {
+    this.#sinceTurn += rows;
+    if (this.#sinceTurn < rowsPerTurn) return;
+    this.#sinceTurn = 0;
+    await this.#turn();
+  }
+
+  async #addReach(grid: Grid, number: number, { ladder }: LadderWork, reach: Reach): Promise<void> {
+    const { rung, from, until } = reach;
+    const end = spanKey({ ladder: number, rung, span: until });
+    let next = spanKey({ ladder: number, rung, span: spanOf(ladder, rung, from) });
+    for (;;) {
+      const page = this.#view.range(next, end, pageRows);
+      for (const { key, value } of page) {
+        const place = spanPlace(key);
+        const pieces = decodeSpan(value).map((piece) => piece.number);
+        await this.#addSpan(grid, { ladder: number, rung, span: place.span }, pieces, reach);
+      }
+      const last = page.at(-1);
+      if (page.length < pageRows || last === undefined) return;
+      next = Buffer.concat([last.key, Buffer.of(0)]);
+      await this.#took(pageRows);
+    }
+  }
+
+  async #addSpan(
+    grid: Grid,
+    place: { ladder: number; rung: number; span: number },
+    pieces: readonly number[],
+    reach: Reach,
+  ): Promise<void> {
+    const { ids } = grid;
+    for (let i = 0; i < ids.length; ) {
+      const block = Math.floor((ids[i] as number) / seriesPerBlock);
+      let end = i + 1;
+      while (end < ids.length && (ids[end] as number) < (block + 1) * seriesPerBlock) end++;
+      let rows = 0;
+      for (const piece of pieces) {
+        const bytes = this.#view.peek(pieceKey(place, block, piece));
+        rows += rowsPerLook;
+        if (bytes !== undefined) rows += this.#addPiece(grid, bytes, i, end, place.span, reach);
+      }
+      i = end;
+      await this.#took(rows);
+    }
+  }
+
+  /** Of the asked series at [first, end), which are of the piece's block; answers how many rows were decoded. */
+  #addPiece(
+    grid: Grid,
+    bytes: Uint8Array,
+    first: number,
+    end: number,
+    span: number,
+    { stepSeconds, from, until }: Reach,
+  ): number {
+    const reader = this.#reader;
+    const rows = this.#rows;
+    reader.open(bytes, span, stepSeconds);
+    if (reader.newest < from || reader.oldest >= until) return 0;
+    let decoded = 0;
+    for (let i = first; i < end; i++) {
+      const slot = (grid.ids[i] as number) % seriesPerBlock;
+      if (((reader.slots >>> slot) & 1) === 0) continue;
+      rows.clear();
+      reader.read(slot, rows);
+      grid.addRows(i, rows, from, until);
+      decoded += rows.count;
+    }
+    return decoded;
+  }
+
+  async #addBlobs(grid: Grid, from: number, until: number, { round }: ShardWork): Promise<void> {
+    this.#blobs ??= this.#listBlobs();
+    for (const { key, offset, minBucket, maxBucket } of await this.#blobs) {
+      if (maxBucket < from || minBucket >= until) continue;
+      // E1.
+      const leastSeries = round !== undefined && offset <= round.until ? round.nextSeries : 0;
+      if ((grid.ids.at(-1) ?? 0) < leastSeries) continue;
+      const bytes = this.#view.peek(key);
+      assert(bytes !== undefined, "a blob whose key is there");
+      const { length } = bytes;
+      grid.addBlob(decodeBlob(bytes), leastSeries);
+      await this.#took(rowsPerLook * grid.ids.length + length / bytesPerRow);
+    }
+  }
+
+  async #listBlobs(): Promise<StoredBlob[]> {
+    const { start, end } = tableRange("blob");
+    const out: StoredBlob[] = [];
+    for (let next = start; ; ) {
+      const keys = this.#view.keys(next, end, pageRows);
+      for (const key of keys) out.push({ key, ...blobPlace(key) });
+      const last = keys.at(-1);
+      if (keys.length < pageRows || last === undefined) return out;
+      next = Buffer.concat([last, Buffer.of(0)]);
+      await this.#took(rowsPerLook * pageRows);
+    }
+  }
+}

@@ -1,0 +1,114 @@
+// What a forgetting removes, worked out against one state of the shard: keyed ids, boots, minutes of the ledger and dead
+// letters that nobody will ask for any more. Nothing is written here.
+//
+// F1. Work and memory of one call are bounded, however much there is: it says where the next one goes on.
+import type { State, Writes } from "./environment.ts";
+import {
+  after,
+  bootOfKey,
+  deadPlace,
+  idOfKeyedTimeKey,
+  keyedKey,
+  keyedTimeKey,
+  ledgerPlace,
+  ledgerPrefix,
+  tableRange,
+  tenantPrefixOfLedger,
+} from "./keys.ts";
+import { decodeBoot, decodeDead } from "./rows.ts";
+import { bootKeptMs, ledgerKeptMs, keyedKeptMs, type Forgotten } from "./store.ts";
+
+/** Rows of each table looked at by one forgetting. */
+const rowsMost = 5000;
+/** Tenants in whose ledger it looks. */
+const tenantsMost = 1000;
+/** Dead letters looked at: each may be a megabyte. */
+const lettersMost = 1000;
+/** Letters lie in the order of the record, not of time, but nearly so: after so many young ones it stops. */
+const youngMost = 100;
+
+/** Where the next forgetting begins among the boots and in the ledger; undefined: at the beginning. */
+export interface ForgetPlace {
+  boots: Buffer | undefined;
+  ledger: Buffer | undefined;
+}
+
+export interface ForgetPlan {
+  writes: Writes;
+  forgotten: Forgotten;
+  next: ForgetPlace;
+}
+
+export function planForget(state: State, nowMs: number, from: ForgetPlace): ForgetPlan {
+  const keyed = planKeyed(state, nowMs - keyedKeptMs);
+  const boots = planBoots(state, nowMs - bootKeptMs, from.boots);
+  const ledger = planLedger(state, nowMs - ledgerKeptMs, from.ledger);
+  const dead = planDead(state, nowMs - ledgerKeptMs);
+  return {
+    writes: {
+      puts: [],
+      removes: [...keyed.flat(), ...boots.removes, ...ledger.removes, ...dead],
+    },
+    forgotten: {
+      keyed: keyed.length,
+      boots: boots.removes.length,
+      ledger: ledger.removes.length,
+      dead: dead.length,
+    },
+    next: { boots: boots.next, ledger: ledger.next },
+  };
+}
+
+/** Two rows each. */
+function planKeyed(state: State, beforeMs: number): [Buffer, Buffer][] {
+  const { start } = tableRange("keyedTime");
+  const expired = state.keys(start, keyedTimeKey(beforeMs, Buffer.alloc(0)), rowsMost);
+  return expired.map((key) => [key, keyedKey(idOfKeyedTimeKey(key))]);
+}
+
+interface Part {
+  removes: Buffer[];
+  next: Buffer | undefined;
+}
+
+function planBoots(state: State, beforeMs: number, from: Buffer | undefined): Part {
+  const table = tableRange("boot");
+  const page = state.range(from ?? table.start, table.end, rowsMost);
+  const old = page.filter(({ key, value }) => decodeBoot(bootOfKey(key), value).lastAppliedMs < beforeMs);
+  const last = page.at(-1);
+  return {
+    removes: old.map(({ key }) => key),
+    next: page.length === rowsMost && last !== undefined ? after(last.key) : undefined,
+  };
+}
+
+/** From tenant to tenant; of each, its oldest minutes. */
+function planLedger(state: State, beforeMs: number, from: Buffer | undefined): Part {
+  const table = tableRange("ledger");
+  const minute = Math.max(0, Math.floor(beforeMs / 1000));
+  const removes: Buffer[] = [];
+  let at = from ?? table.start;
+  for (let tenants = 0; tenants < tenantsMost; tenants++) {
+    const [first] = state.keys(at, table.end, 1);
+    if (first === undefined) return { removes, next: undefined };
+    const { tenant } = ledgerPlace(first);
+    const old = state.keys(first, ledgerPrefix(tenant, minute), rowsMost - removes.length);
+    removes.push(...old);
+    // There may be more of this tenant's.
+    if (removes.length >= rowsMost) return { removes, next: first };
+    at = after(tenantPrefixOfLedger(tenant));
+  }
+  return { removes, next: at };
+}
+
+function planDead(state: State, beforeMs: number): Buffer[] {
+  const { start, end } = tableRange("dead");
+  const removes: Buffer[] = [];
+  let young = 0;
+  for (const key of state.keys(start, end, lettersMost)) {
+    const value = state.peek(key);
+    if (value !== undefined && decodeDead(deadPlace(key), value).receivedAtMs < beforeMs) removes.push(key);
+    else if (++young > youngMost) break;
+  }
+  return removes;
+}

@@ -1,0 +1,389 @@
+// A round of compaction: all blobs up to an offset become pieces, series by series, block by block, slice by slice.
+// All rungs are made from the same rows in the same slice, so a late point reaches each rung that still holds its time.
+//
+// O1. A row of a blob goes, in the slice that passes its series, into exactly those rungs of its ladder whose `kept` is
+//     not after it; the slice moves the round's cursor in the same batch, and the last one removes the blobs.
+// O2. Which ladder a row has follows from the rules and the row's own time, never from when the round comes to it.
+// O3. A slice ends at a block's end: pieces of a block are written whole.
+// O4. What a round keeps in memory is its blobs: bounded by `roundBytes` and one commit. They never change, so they are
+//     read once, not once a slice.
+import { assert } from "../base/assert.ts";
+import { longestSpan, type Ladder } from "../metric/bucket.ts";
+import { ladderText, type LadderRules, type LadderSince } from "../metric/ladder-rules.ts";
+import { decodeBlob, type Blob } from "./blob.ts";
+import { BlobRows } from "./blob-rows.ts";
+import type { View } from "./environment.ts";
+import { PieceWriter } from "./fragment.ts";
+import {
+  activityKey,
+  blobKey,
+  blockOf,
+  idsPerChunk,
+  nameKey,
+  seriesPerBlock,
+  type BlobPlace,
+} from "./keys.ts";
+import type { Slice } from "./slice.ts";
+import { Summaries } from "./summaries.ts";
+import { laddersMax, spanOf, spanSecondsOf, type LadderWork, type Round, type ShardWork } from "./work.ts";
+
+export interface SliceBounds {
+  sliceBytes: number;
+  slicePuts: number;
+  sliceRows: number;
+}
+
+/** A copy: it stays as long as it is held. */
+export function storedBlob(view: View, place: BlobPlace): Blob {
+  const bytes = view.get(blobKey(place));
+  assert(bytes !== undefined, "a blob whose key is there");
+  return decodeBlob(bytes);
+}
+
+interface OpenPiece {
+  ladder: number;
+  rung: number;
+  span: number;
+  writer: PieceWriter;
+}
+
+const secondsPerDay = 86_400;
+
+/** What a round keeps between slices. Of one round only: another round, another one. */
+export class RoundWork {
+  readonly piece: number;
+  readonly #places: readonly BlobPlace[];
+  readonly #sources: BlobRows[];
+  #nextSeries: number;
+  /** Rows of the block at hand as they come, the slot of each, and their order by slot. */
+  readonly #raw = new Summaries();
+  #slots = new Uint8Array(64);
+  #order = new Uint32Array(64);
+  readonly #starts = new Uint32Array(seriesPerBlock + 1);
+  readonly #next = new Uint32Array(seriesPerBlock + 1);
+  readonly #sorted = new Summaries();
+  readonly #rungs: Summaries[] = [];
+  readonly #part = new Summaries();
+  readonly #spare: PieceWriter[] = [];
+  readonly #open = new Map<string, OpenPiece>();
+  /** The work row only ever gets more ladders. */
+  readonly #numbers = new Map<Ladder, number>();
+
+  /** `places`: the blobs of the round. */
+  constructor(view: View, round: Round, places: readonly BlobPlace[]) {
+    this.piece = round.piece;
+    this.#places = places;
+    this.#sources = places.map((place) => new BlobRows(storedBlob(view, place)));
+    this.#nextSeries = -1;
+    this.#seek(round.nextSeries);
+  }
+
+  /** Plans the next slice: pieces, the cursor, and at the end the blobs' removal. */
+  plan(slice: Slice, rules: LadderRules, nowSeconds: number, plans: LadderPlans, bounds: SliceBounds): void {
+    const { work } = slice;
+    const { round } = work;
+    assert(round?.piece === this.piece, "the round that this was made for");
+    this.#seek(round.nextSeries);
+    const activity = new Activity(slice);
+    let block = this.#nextBlock();
+    while (
+      block !== undefined &&
+      slice.bytes < bounds.sliceBytes &&
+      slice.puts < bounds.slicePuts &&
+      slice.rows < bounds.sliceRows
+    ) {
+      this.#block(slice, block, rules, nowSeconds, plans, activity);
+      this.#nextSeries = (block + 1) * seriesPerBlock;
+      block = this.#nextBlock();
+    }
+    activity.finish();
+    if (block === undefined) {
+      work.round = undefined;
+      work.compacted = Math.max(work.compacted, round.until);
+      for (const place of this.#places) slice.remove(blobKey(place));
+    } else work.round = { ...round, nextSeries: this.#nextSeries };
+  }
+
+  #seek(series: number): void {
+    if (series === this.#nextSeries) return;
+    for (const source of this.#sources) source.seek(series);
+    this.#nextSeries = series;
+  }
+
+  #nextBlock(): number | undefined {
+    let least = Number.POSITIVE_INFINITY;
+    for (const source of this.#sources)
+      if (source.at < source.count || source.more())
+        least = Math.min(least, source.series[source.at] as number);
+    return least === Number.POSITIVE_INFINITY ? undefined : blockOf(least);
+  }
+
+  #block(
+    slice: Slice,
+    block: number,
+    rules: LadderRules,
+    nowSeconds: number,
+    plans: LadderPlans,
+    activity: Activity,
+  ): void {
+    const tenant = slice.tenantOf(block);
+    this.#take(block);
+    slice.rows += this.#raw.count;
+    for (let slot = 0; slot < seriesPerBlock; slot++) {
+      const start = this.#starts[slot] as number;
+      const end = this.#starts[slot + 1] as number;
+      if (start === end) continue;
+      const series = block * seriesPerBlock + slot;
+      const ladders = plans.of(slice.view, rules, tenant, series);
+      const expiry = this.#series(slice.work, slot, ladders, nowSeconds, start, end);
+      activity.note(series, expiry);
+    }
+    for (const { writer, ...place } of this.#open.values()) {
+      const value = writer.finish();
+      if (value !== undefined) slice.putPiece(place, block, { number: this.piece, level: 0 }, value);
+      this.#spare.push(writer);
+    }
+    this.#open.clear();
+  }
+
+  /** Reads the block's rows of all blobs, and orders them by series: `order` [starts[slot], starts[slot + 1]). */
+  #take(block: number): void {
+    const raw = this.#raw;
+    const first = block * seriesPerBlock;
+    raw.clear();
+    this.#starts.fill(0);
+    for (const source of this.#sources) {
+      while (source.at < source.count || source.more()) {
+        let end = source.at;
+        while (end < source.count && (source.series[end] as number) < first + seriesPerBlock) end++;
+        if (end === source.at) break;
+        this.#takeRows(source, source.at, end, first);
+        source.at = end;
+        if (end < source.count) break;
+      }
+    }
+    const starts = this.#starts;
+    for (let slot = 0; slot < seriesPerBlock; slot++)
+      starts[slot + 1] = (starts[slot + 1] as number) + (starts[slot] as number);
+    if (this.#order.length < raw.count) this.#order = new Uint32Array(this.#slots.length);
+    const next = this.#next;
+    next.set(starts);
+    for (let row = 0; row < raw.count; row++) {
+      const slot = this.#slots[row] as number;
+      const to = next[slot] as number;
+      this.#order[to] = row;
+      next[slot] = to + 1;
+    }
+  }
+
+  /** Column by column: a row in each of nine arrays is slower than a few rows in one array after the other. */
+  #takeRows(source: BlobRows, from: number, until: number, first: number): void {
+    const raw = this.#raw;
+    const n = until - from;
+    raw.reserve(n);
+    const to = raw.count;
+    raw.count += n;
+    if (this.#slots.length < raw.count) this.#slots = largerBytes(this.#slots, raw.bucket.length);
+    const slots = this.#slots;
+    const starts = this.#starts;
+    for (let i = 0; i < n; i++) {
+      const slot = (source.series[from + i] as number) - first;
+      slots[to + i] = slot;
+      starts[slot + 1] = (starts[slot + 1] as number) + 1;
+    }
+    for (let i = 0; i < n; i++) {
+      const bucket = source.bucket[from + i] as number;
+      raw.bucket[to + i] = bucket;
+      raw.lastSeconds[to + i] = bucket + (source.lastAfterBucket[from + i] as number);
+    }
+    copy(source.points, from, raw.points, to, n);
+    copy(source.sum, from, raw.sum, to, n);
+    copy(source.min, from, raw.min, to, n);
+    copy(source.max, from, raw.max, to, n);
+    copy(source.last, from, raw.last, to, n);
+    copy(source.lastReceivedAtMs, from, raw.lastReceivedAtMs, to, n);
+  }
+
+  /** Puts the rows that `order` [start, end) names into all rungs. Answers from which epoch day on nothing is held. */
+  #series(
+    work: ShardWork,
+    slot: number,
+    ladders: readonly LadderSince[],
+    nowSeconds: number,
+    start: number,
+    end: number,
+  ): number {
+    if (ladders.length === 1 && ladders[0] !== undefined)
+      return this.#rows(work, slot, ladders[0].ladder, nowSeconds, this.#raw, start, end, this.#order);
+    this.#sorted.gather(this.#raw, start, end, 1, this.#order);
+    let expiry = 0;
+    let from = 0;
+    for (const [at, { ladder }] of ladders.entries()) {
+      const until = ladders[at + 1]?.fromSeconds ?? Number.POSITIVE_INFINITY;
+      let to = from;
+      while (to < this.#sorted.count && (this.#sorted.bucket[to] as number) < until) to++;
+      if (to > from)
+        expiry = Math.max(expiry, this.#rows(work, slot, ladder, nowSeconds, this.#sorted, from, to));
+      from = to;
+    }
+    return expiry;
+  }
+
+  #rows(
+    work: ShardWork,
+    slot: number,
+    ladder: Ladder,
+    nowSeconds: number,
+    rows: Summaries,
+    start: number,
+    end: number,
+    order?: Uint32Array,
+  ): number {
+    let number = this.#numbers.get(ladder);
+    if (number === undefined) {
+      number = ladderNumber(work, ladder, nowSeconds);
+      this.#numbers.set(ladder, number);
+    }
+    const known = work.ladders[number] as LadderWork;
+    let finer = rows;
+    let from = start;
+    let to = end;
+    let by = order;
+    for (const [rung, { stepSeconds }] of known.ladder.rungs.entries()) {
+      const cells = (this.#rungs[rung] ??= new Summaries());
+      cells.gather(finer, from, to, stepSeconds, by);
+      const kept = known.kept[rung] ?? 0;
+      let first = 0;
+      while (first < cells.count && (cells.bucket[first] as number) < kept) first++; // O1
+      this.#emit(known.ladder, number, rung, slot, cells, first);
+      finer = cells;
+      from = 0;
+      to = cells.count;
+      by = undefined;
+    }
+    const newest = finer.count === 0 ? 0 : (finer.bucket[finer.count - 1] as number);
+    return Math.floor((newest + longestSpan(known.ladder)) / secondsPerDay) + 1;
+  }
+
+  #emit(ladder: Ladder, number: number, rung: number, slot: number, cells: Summaries, first: number): void {
+    const length = spanSecondsOf(ladder, rung);
+    for (let i = first; i < cells.count; ) {
+      const span = spanOf(ladder, rung, cells.bucket[i] as number);
+      let j = i + 1;
+      while (j < cells.count && (cells.bucket[j] as number) < span + length) j++;
+      const writer = this.#writerOf(ladder, number, rung, span);
+      if (i === 0 && j === cells.count) writer.add(slot, cells);
+      else {
+        this.#part.clear();
+        for (let at = i; at < j; at++) this.#part.append(cells, at, cells.bucket[at] as number);
+        writer.add(slot, this.#part);
+      }
+      i = j;
+    }
+  }
+
+  #writerOf(ladder: Ladder, number: number, rung: number, span: number): PieceWriter {
+    const key = `${number} ${rung} ${span}`;
+    let open = this.#open.get(key);
+    if (open === undefined) {
+      const writer = this.#spare.pop() ?? new PieceWriter();
+      writer.begin(span, ladder.rungs[rung]?.stepSeconds ?? 1);
+      open = { ladder: number, rung, span, writer };
+      this.#open.set(key, open);
+    }
+    return open.writer;
+  }
+}
+
+function copy(source: Float64Array, from: number, out: Float64Array, to: number, n: number): void {
+  for (let i = 0; i < n; i++) out[to + i] = source[from + i] as number;
+}
+
+function largerBytes(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(length);
+  larger.set(bytes);
+  return larger;
+}
+
+/** The ladder's number in the work row; a new one is added, reaching back as far as its rungs do now. */
+function ladderNumber(work: ShardWork, ladder: Ladder, nowSeconds: number): number {
+  const text = ladderText(ladder);
+  const known = work.ladders.findIndex((each) => each.text === text);
+  if (known >= 0) return known;
+  // Far more than rules can name at a time; rather a wrong resolution than a lost point.
+  if (work.ladders.length >= laddersMax) return 0;
+  const kept = ladder.rungs.map((rung, at) => keptAt(ladder, at, nowSeconds - rung.spanSeconds));
+  work.ladders.push({ text, ladder, kept });
+  return work.ladders.length - 1;
+}
+
+/** First second of the span that holds `seconds`. */
+export function keptAt(ladder: Ladder, rung: number, seconds: number): number {
+  return Math.max(0, spanOf(ladder, rung, Math.max(0, seconds)));
+}
+
+/** Ladders by id: a cache over the rules, dropped when they change. */
+export class LadderPlans {
+  #version = Number.NaN;
+  readonly #plans: (readonly LadderSince[])[] = [];
+  /** Index into plans + 1, by id. */
+  #byId = new Uint16Array(0);
+
+  of(view: View, rules: LadderRules, tenant: string, series: number): readonly LadderSince[] {
+    if (rules.version !== this.#version) {
+      this.#version = rules.version;
+      this.#plans.length = 0;
+      this.#byId.fill(0);
+    }
+    if (series < this.#byId.length) {
+      const plan = this.#plans[(this.#byId[series] as number) - 1];
+      if (plan !== undefined) return plan;
+    }
+    const name = rules.hasOwn(tenant) ? (view.get(nameKey(series))?.toString() ?? "") : "";
+    const plan = rules.laddersOf(tenant, name);
+    this.#note(series, plan);
+    return plan;
+  }
+
+  #note(series: number, plan: readonly LadderSince[]): void {
+    let at = this.#plans.indexOf(plan);
+    if (at < 0) at = this.#plans.push(plan) - 1;
+    if (at >= 0xffff) return;
+    if (series >= this.#byId.length) {
+      const larger = new Uint16Array(Math.max(series + 1, this.#byId.length * 2, 1024));
+      larger.set(this.#byId);
+      this.#byId = larger;
+    }
+    this.#byId[series] = at + 1;
+  }
+}
+
+/** The `a` rows of a slice: from which day on an id has nothing left. Written only where a day changes. */
+class Activity {
+  readonly #slice: Slice;
+  readonly #chunks = new Map<number, { row: Buffer; changed: boolean }>();
+
+  constructor(slice: Slice) {
+    this.#slice = slice;
+  }
+
+  note(series: number, day: number): void {
+    const chunk = Math.floor(series / idsPerChunk);
+    let known = this.#chunks.get(chunk);
+    if (known === undefined) {
+      const stored = this.#slice.view.get(activityKey(chunk));
+      known = { row: stored ?? Buffer.alloc(2 * idsPerChunk), changed: false };
+      this.#chunks.set(chunk, known);
+    }
+    const at = 2 * (series % idsPerChunk);
+    const noted = Math.min(day, 0xffff);
+    if (known.row.readUInt16LE(at) >= noted) return;
+    known.row.writeUInt16LE(noted, at);
+    known.changed = true;
+  }
+
+  finish(): void {
+    for (const [chunk, { row, changed }] of this.#chunks)
+      if (changed) this.#slice.put(activityKey(chunk), row);
+  }
+}

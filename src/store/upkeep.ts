@@ -1,0 +1,261 @@
+// A shard's upkeep on LMDB: which slice of work is next, planned on a snapshot, written as one batch on condition that
+// the upkeep's row is as it was.
+//
+// K1. Commits and upkeep write under different conditions and never change the same rows, so neither makes the other
+//     look again; they only wait for each other's batch, and slices are small.
+// K2. What is kept between slices is a cache. It is dropped whenever a slice was not written: the next step starts from
+//     what the store says.
+// K3. What makes room comes first, and is written also in a store that has none.
+import type { Environment, View } from "./environment.ts";
+import { blobKey, blobPlace, tableRange, type BlobPlace } from "./keys.ts";
+import { MergeWork, pickMerge } from "./merge.ts";
+import { advanceKept, passedSpan, planPassed, Purge } from "./retention.ts";
+import { LadderPlans, RoundWork, storedBlob, type SliceBounds } from "./round.ts";
+import { pickRun, planRun } from "./runs.ts";
+import { Slice } from "./slice.ts";
+import type { ShardUpkeep, UpkeepStep, UpkeepTask, upkeepWorks } from "./store.ts";
+import type { ShardWork } from "./work.ts";
+
+export interface UpkeepOptions extends SliceBounds {
+  /** Blobs of so many bytes are worth a round; a round takes up twice as many at most. */
+  roundBytes: number;
+  /** So are the blobs of so many seconds. */
+  roundSeconds: number;
+  /** So many pieces of a level are worth a merge. */
+  mergePieces: number;
+}
+
+export const upkeepDefaults: UpkeepOptions = {
+  roundBytes: 64 << 20,
+  roundSeconds: 600,
+  mergePieces: 8,
+  sliceBytes: 1 << 20,
+  slicePuts: 3000,
+  sliceRows: 200_000,
+};
+
+/** A store this full is in need of room: what lies in blobs is smaller in pieces. */
+const nearlyFull = 0.8;
+/** How often spans are looked at for merges when nothing else happens. */
+const mergeLookSeconds = 60;
+
+interface Blobs {
+  places: BlobPlace[];
+  bytes: number[];
+  /** Of all. */
+  total: number;
+}
+
+type Work = (typeof upkeepWorks)[number];
+
+interface Plan {
+  kind: Work;
+  slice: Slice;
+  /** Once it is written. */
+  written?: () => void;
+}
+
+export class LmdbUpkeep implements ShardUpkeep {
+  readonly #environment: Environment;
+  readonly #options: UpkeepOptions;
+  readonly #mapBytes: number;
+  readonly #plans = new LadderPlans();
+  readonly #merging = new MergeWork();
+  #round: RoundWork | undefined;
+  #purge: Purge | undefined;
+  /** Bytes of blobs by key. */
+  #sizes = new Map<string, number>();
+  /** When the oldest blob that waits for a round was first seen, epoch seconds. */
+  #waitingSince: number | undefined;
+  #nextMergeLook = Number.NEGATIVE_INFINITY;
+
+  constructor(environment: Environment, mapBytes: number, options: Partial<UpkeepOptions>) {
+    this.#environment = environment;
+    this.#mapBytes = mapBytes;
+    // In a small store the blobs of a round must not be most of it.
+    const roundBytes = Math.min(upkeepDefaults.roundBytes, Math.floor(mapBytes / 16));
+    this.#options = { ...upkeepDefaults, roundBytes, ...options };
+  }
+
+  async step(task: UpkeepTask): Promise<UpkeepStep> {
+    const view = this.#environment.view();
+    let plan: Plan | undefined;
+    let version: number;
+    let backlogBytes: number;
+    try {
+      const now = view.work();
+      ({ version } = now);
+      const blobs = this.#blobs(view);
+      backlogBytes = blobs.total;
+      plan = this.#plan(view, now.work, blobs, task);
+    } catch (error) {
+      this.#drop();
+      throw error;
+    } finally {
+      view.close();
+    }
+    if (plan === undefined) return { kind: "idle", backlogBytes };
+    const { slice, kind } = plan;
+    const makesRoom = kind === "retention" || kind === "purge"; // K3
+    let written = false;
+    try {
+      written = await this.#environment.changeWork(version, slice.work, slice.writes, !makesRoom);
+    } finally {
+      if (!written) this.#drop();
+    }
+    if (!written) return { kind: "overtaken", backlogBytes };
+    plan.written?.();
+    return { kind: "worked", work: kind, rows: slice.rows, bytes: slice.bytes, backlogBytes };
+  }
+
+  async close(): Promise<void> {
+    this.#drop();
+    await this.#environment.close();
+  }
+
+  /** K2. */
+  #drop(): void {
+    this.#round = undefined;
+    this.#purge = undefined;
+    this.#sizes.clear();
+    this.#nextMergeLook = Number.NEGATIVE_INFINITY;
+  }
+
+  #plan(view: View, work: ShardWork, blobs: Blobs, task: UpkeepTask): Plan | undefined {
+    const slice = new Slice(view, work);
+    // A clock that jumps ahead must not let go of what the record has no newer time for.
+    const recordSeconds = Math.floor(view.head.receivedAtMs / 1000);
+    const nowSeconds = Math.min(task.nowSeconds, recordSeconds);
+    const advance = advanceKept(work, blobs.places, nowSeconds);
+    const passed = passedSpan(view, work);
+    if (passed !== undefined) planPassed(slice, passed);
+    if (passed !== undefined || advance === "advanced") return finish("retention", slice);
+    return (
+      this.#planRun(slice, blobs) ??
+      this.#planRound(slice, blobs, task, nowSeconds, advance === "round-first") ??
+      this.#planPurge(slice, blobs) ??
+      this.#planMerge(slice, task, nowSeconds)
+    );
+  }
+
+  /** Small blobs become larger ones: a read looks into each. A round's own are left alone. */
+  #planRun(slice: Slice, blobs: Blobs): Plan | undefined {
+    const { view, work } = slice;
+    const sized = blobs.places.map(({ offset }, at) => ({ offset, bytes: blobs.bytes[at] ?? 0 }));
+    const chosen = pickRun(sized, work.round?.until);
+    if (chosen === undefined) return undefined;
+    const places = blobs.places.slice(chosen.first, chosen.end);
+    const run = planRun(
+      places.map(blobKey),
+      places.map((place) => storedBlob(view, place)),
+    );
+    for (const { key, value } of run.puts) slice.put(key, value);
+    for (const key of run.removes) slice.remove(key);
+    slice.rows = run.rows;
+    // It may have the key of one of its blobs.
+    const forget = () => {
+      for (const { key } of run.puts) this.#sizes.delete(key.toString("latin1"));
+    };
+    return finish("runs", slice, forget);
+  }
+
+  #planRound(
+    slice: Slice,
+    blobs: Blobs,
+    task: UpkeepTask,
+    nowSeconds: number,
+    forced: boolean,
+  ): Plan | undefined {
+    const { view, work } = slice;
+    if (work.round === undefined) {
+      if (!forced && !this.#roundPays(blobs, task)) return undefined;
+      const until = this.#lastOfRound(blobs);
+      if (until === undefined) return undefined;
+      work.round = { until, nextSeries: 0, piece: work.nextPiece++ };
+    }
+    const { round } = work;
+    if (this.#round?.piece !== round.piece) {
+      const places = blobs.places.filter(({ offset }) => offset <= round.until);
+      this.#round = new RoundWork(view, round, places);
+    }
+    this.#round.plan(slice, task.ladders, nowSeconds, this.#plans, this.#options);
+    return finish("fragments", slice, () => {
+      if (work.round !== undefined) return;
+      this.#round = undefined;
+      this.#waitingSince = undefined;
+      this.#nextMergeLook = Number.NEGATIVE_INFINITY;
+    });
+  }
+
+  #roundPays(blobs: Blobs, task: UpkeepTask): boolean {
+    if (blobs.places.length === 0) {
+      this.#waitingSince = undefined;
+      return false;
+    }
+    this.#waitingSince ??= task.nowSeconds;
+    return (
+      task.all ||
+      blobs.total >= this.#options.roundBytes ||
+      task.nowSeconds - this.#waitingSince >= this.#options.roundSeconds ||
+      this.#environment.space().usedBytes >= nearlyFull * this.#mapBytes
+    );
+  }
+
+  /** Offset of the last blob that a round takes up: its memory is bounded. */
+  #lastOfRound({ places, bytes }: Blobs): number | undefined {
+    let sum = 0;
+    let until: number | undefined;
+    for (const [at, place] of places.entries()) {
+      sum += bytes[at] ?? 0;
+      if (until !== undefined && sum > 2 * this.#options.roundBytes) break;
+      until = place.offset;
+    }
+    return until;
+  }
+
+  #planPurge(slice: Slice, blobs: Blobs): Plan | undefined {
+    this.#purge ??= Purge.due(slice.view, slice.work, blobs.places);
+    if (this.#purge === undefined) return undefined;
+    const done = this.#purge.plan(slice, this.#options);
+    return finish("purge", slice, () => {
+      if (done) this.#purge = undefined;
+    });
+  }
+
+  #planMerge(slice: Slice, task: UpkeepTask, nowSeconds: number): Plan | undefined {
+    const { view, work } = slice;
+    if (work.merge === undefined) {
+      if (!task.all && task.nowSeconds < this.#nextMergeLook) return undefined;
+      const policy = { pieces: this.#options.mergePieces, all: task.all };
+      work.merge = pickMerge(view, work, nowSeconds, policy);
+      if (work.merge === undefined) {
+        this.#nextMergeLook = task.nowSeconds + mergeLookSeconds;
+        return undefined;
+      }
+      work.nextPiece++;
+    }
+    this.#merging.plan(slice, this.#options);
+    return finish("merge", slice);
+  }
+
+  #blobs(view: View): Blobs {
+    const { start, end } = tableRange("blob");
+    const blobs: Blobs = { places: [], bytes: [], total: 0 };
+    const sizes = new Map<string, number>();
+    for (const key of view.keys(start, end, Number.MAX_SAFE_INTEGER)) {
+      const at = key.toString("latin1");
+      const bytes = this.#sizes.get(at) ?? view.peek(key)?.length ?? 0;
+      sizes.set(at, bytes);
+      blobs.places.push(blobPlace(key));
+      blobs.bytes.push(bytes);
+      blobs.total += bytes;
+    }
+    this.#sizes = sizes;
+    return blobs;
+  }
+}
+
+function finish(kind: Work, slice: Slice, written?: () => void): Plan {
+  slice.finish();
+  return { kind, slice, ...(written === undefined ? {} : { written }) };
+}

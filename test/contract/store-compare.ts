@@ -1,0 +1,120 @@
+// Two engines that lived through the same must show the same: everything when upkeep has nothing left to do, and at any
+// moment what no upkeep may change (C6). Ids may differ: series are compared by tenant and name.
+import assert from "node:assert/strict";
+import type { Cells, Snapshot } from "../../src/store/store.ts";
+
+export interface Range {
+  start: number;
+  stepSeconds: number;
+  width: number;
+}
+
+/** A name of each tenant, at each engine its id. */
+export interface Pair {
+  tenant: string;
+  name: string;
+  tested: number;
+  memory: number;
+}
+
+const patterns = ["*", "*.*", "a.*", "{b,c}.s1*", "*.*;*", "a.s3", "b.s1;k=v", "*.s[0-5]"];
+
+/** Filled cells as [row, seconds, points, sum, min, max, last]. */
+function filled(cells: Cells): number[][] {
+  const out: number[][] = [];
+  for (const [i, points] of cells.points.entries()) {
+    if (points === 0) continue;
+    const seconds = cells.start + (i % cells.width) * cells.stepSeconds;
+    const values = [cells.sum, cells.min, cells.max, cells.last].map((column) => column[i] ?? Number.NaN);
+    out.push([Math.floor(i / cells.width), seconds, points, ...values]);
+  }
+  return out;
+}
+
+/** How many cells have something in them. */
+export async function compareCells(
+  tested: Snapshot,
+  memory: Snapshot,
+  pairs: readonly Pair[],
+  range: Range,
+): Promise<number> {
+  const seen = filled(
+    await tested.fetch(
+      pairs.map((pair) => pair.tested),
+      range,
+    ),
+  );
+  const expected = filled(
+    await memory.fetch(
+      pairs.map((pair) => pair.memory),
+      range,
+    ),
+  );
+  for (let i = 0; i < Math.max(seen.length, expected.length); i++) {
+    const pair = pairs[(expected[i] ?? seen[i] ?? [])[0] ?? 0];
+    const where = `${pair?.tenant} ${pair?.name} (${pair?.tested}) at step ${range.stepSeconds} from ${range.start}`;
+    if (!sameNumbers(seen[i], expected[i]))
+      assert.deepEqual(seen.slice(i, i + 4), expected.slice(i, i + 4), where);
+  }
+  return seen.length;
+}
+
+function sameNumbers(a: readonly number[] | undefined, b: readonly number[] | undefined): boolean {
+  return a !== undefined && b !== undefined && a.every((each, i) => Object.is(each, b[i]));
+}
+
+/** What upkeep has nothing to do with, at any moment. */
+export async function compareNames(
+  tested: Snapshot,
+  memory: Snapshot,
+  tenants: readonly string[],
+  pairs: readonly Pair[],
+): Promise<void> {
+  assert.deepEqual(await tested.state(), await memory.state());
+  assert.deepEqual((await tested.tenants()).toSorted(), (await memory.tenants()).toSorted());
+  assert.deepEqual(await tested.dead(1000), await memory.dead(1000));
+  const ids = new Map(pairs.map((pair) => [`${pair.tenant} ${pair.name}`, pair.tested]));
+  for (const tenant of tenants) {
+    assert.deepEqual(
+      await tested.ledger(tenant, 0, 4_000_000_000),
+      await memory.ledger(tenant, 0, 4_000_000_000),
+    );
+    for (const pattern of patterns) {
+      const nodes = await tested.findNodes(tenant, pattern, 1000);
+      assert.deepEqual(nodes, await memory.findNodes(tenant, pattern, 1000), `${tenant} ${pattern}`);
+      const found = await tested.findSeries(tenant, pattern, 1000);
+      const names = (await memory.findSeries(tenant, pattern, 1000)).map(({ name }) => name);
+      assert.deepEqual(
+        found.map(({ name }) => name),
+        names,
+        `${tenant} ${pattern}`,
+      );
+      for (const { id, name } of found) assert.equal(id, ids.get(`${tenant} ${name}`), `id of ${name}`);
+    }
+  }
+}
+
+/** Points to the last one, when upkeep has nothing left to do. `more`: points that tested may have more. */
+export async function compareSize(
+  tested: Snapshot,
+  memory: Snapshot,
+  tenant: string,
+  more: number,
+): Promise<void> {
+  const seen = await tested.tenantSize(tenant);
+  const expected = await memory.tenantSize(tenant);
+  assert.equal(seen.series, expected.series, `series of ${tenant}`);
+  const surplus = seen.points - expected.points;
+  assert.ok(surplus >= 0 && surplus <= more, `points of ${tenant}: ${seen.points}, not ${expected.points}`);
+  assert.equal(seen.bytes > 0, seen.points > 0, `bytes of ${tenant}: ${seen.bytes}`);
+  if (expected.oldest === undefined || expected.newest === undefined) return;
+  // What was taken away meanwhile may have been older and newer.
+  assert.ok(
+    seen.oldest !== undefined && seen.oldest <= expected.oldest,
+    `oldest of ${tenant}: ${seen.oldest}`,
+  );
+  assert.ok(
+    seen.newest !== undefined && seen.newest >= expected.newest,
+    `newest of ${tenant}: ${seen.newest}`,
+  );
+}

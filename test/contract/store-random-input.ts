@@ -1,0 +1,136 @@
+// What happens in a random life (store-random.ts): times, points, commits, ladders.
+//
+// V1. Values are multiples of 1/8, so no order of adding makes a difference.
+// V2. Time of the record only goes on.
+import type { Random } from "../../src/base/random.ts";
+import type { Commit } from "../../src/store/store.ts";
+import type { Pair, Range } from "./store-compare.ts";
+import { columns, commitOf, key, type RowInput } from "./store-helpers.ts";
+import { day, hour, t0 } from "./store-life.ts";
+
+export const standard = "10s:1h,60s:1d,600s:7d";
+const palette = [
+  "7s:100s,49s:1000s,490s:20000s",
+  "1s:60s",
+  "1s:1h",
+  "60s:2h",
+  "5s:10m,30s:2h",
+  "20s:400s,100s:3000s",
+  "13s:130s,39s:1300s,78s:13000s",
+  "2s:50s,4s:60s,8s:70s,24s:80s,48s:5000s",
+  standard,
+];
+export const tenants = ["t1", "t2", "t3"];
+export const prefixes = ["a", "b", "c"];
+
+export class Chance {
+  readonly random: Random;
+  now = t0;
+  newestBucket = t0;
+  /** Some of the times that points have had. */
+  readonly times: number[] = [t0];
+
+  constructor(random: Random) {
+    this.random = random;
+  }
+
+  pick<T>(list: readonly T[]): T {
+    return list[this.random.below(list.length)] as T;
+  }
+
+  /** Ladders by pattern; other names have the standard one. */
+  ladders(): Record<string, string> {
+    const ladders: Record<string, string> = {};
+    for (const prefix of prefixes) if (this.random.below(3) > 0) ladders[`^${prefix}`] = this.pick(palette);
+    return ladders;
+  }
+
+  jump(): void {
+    this.now += this.random.below(this.pick([600, 600, hour, 6 * hour, 2 * day, 12 * day]));
+  }
+
+  range(stepSeconds: number, around: number, width: number): Range {
+    const first = Math.max(0, around - this.random.below(width) * stepSeconds);
+    return { start: first - (first % stepSeconds), stepSeconds, width };
+  }
+
+  #someTime(): number {
+    const back = this.pick([20, 20, 20, 20, 120, 600, 4000, hour * 5, day, 9 * day, 40 * day]);
+    if (this.random.below(40) === 0) return this.now + this.random.below(hour);
+    return this.now - this.random.below(back);
+  }
+
+  #row(): Omit<RowInput, "series" | "fresh"> {
+    const bucket = this.#someTime();
+    this.newestBucket = Math.max(this.newestBucket, bucket);
+    if (this.random.below(10) === 0) this.times.push(bucket);
+    const value = () => (this.random.below(12) === 0 ? -0 : (this.random.below(2000) - 800) / 8); // V1
+    return {
+      bucket,
+      points: 1 + this.random.below(this.random.below(30) === 0 ? 100_000 : 3),
+      sum: value(),
+      min: value(),
+      max: value(),
+      last: value(),
+      lastSeconds: bucket,
+      lastReceivedAtMs: this.now * 1000 + this.random.below(3),
+    };
+  }
+
+  /** The same commit with either engine's ids. */
+  commit(
+    at: { epoch: number; offset: number },
+    pairs: readonly Pair[],
+  ): { tested: Commit; memory: Commit; rows: RowInput[] } {
+    const { random } = this;
+    this.now += random.below(this.pick([1, 10, 60]));
+    const newSeries = Array.from({ length: random.below(6) }, () => {
+      const tag = random.below(6) === 0 ? ";k=v" : "";
+      return key(`${this.pick(prefixes)}.s${random.below(24)}${tag}`, this.pick(tenants));
+    });
+    const rows = newSeries.map((_, series): RowInput => ({ ...this.#row(), series, fresh: true }));
+    const memoryRows = [...rows];
+    for (let n = random.below(random.below(4) === 0 ? 200 : 30); n > 0 && pairs.length > 0; n--) {
+      const { tested, memory } = this.pick(pairs);
+      const row = this.#row();
+      rows.push({ ...row, series: tested });
+      memoryRows.push({ ...row, series: memory });
+    }
+    const wrong = random.below(30);
+    const from = at.offset + (wrong === 0 ? 1 : 0);
+    const more: Partial<Commit> = {
+      receivedAtMs: this.now * 1000 + random.below(1000),
+      newSeries,
+      boots: Array.from({ length: random.below(2) }, () => ({
+        boot: `0${random.below(3)}`,
+        applied: [[from + 1, from + 1]],
+        lastAppliedMs: this.now * 1000,
+      })),
+      ledger: Array.from({ length: random.below(2) }, () => ({
+        tenant: this.pick(tenants),
+        door: "tcp",
+        minute: this.now - (this.now % 60),
+        fate: "stored",
+        reason: "",
+        count: 1 + random.below(9),
+      })),
+      dead: Array.from({ length: random.below(10) === 0 ? 1 : 0 }, (_, part) => ({
+        sequence: from + 1,
+        part,
+        tenant: this.pick(tenants),
+        door: "tcp",
+        reason: "poison",
+        detail: "",
+        receivedAtMs: this.now * 1000,
+        bytes: random.bytes(random.below(20)),
+      })),
+    };
+    const epoch = at.epoch - (wrong === 1 ? 1 : 0);
+    const to = from + 1 + random.below(3);
+    return {
+      rows,
+      tested: commitOf(epoch, from, to, { ...more, deltas: columns(rows) }),
+      memory: commitOf(epoch, from, to, { ...more, deltas: columns(memoryRows) }),
+    };
+  }
+}

@@ -1,0 +1,418 @@
+// A random life of a shard: claims, commits with late and very late points, changes of rules, upkeep in parts and whole,
+// by one or by two, deletions, retirements, forgettings, openings anew; beside the memory engine, which lives the same.
+//
+// A rule changes only for times that no point has had: else which slice came when would rightly make a difference.
+import assert from "node:assert/strict";
+import { seededRandom, type Random } from "../../src/base/random.ts";
+import { longestSpan, type Ladder } from "../../src/metric/bucket.ts";
+import { ladderAt, type LadderRules } from "../../src/metric/ladder-rules.ts";
+import { createMemoryEngine } from "../../src/store/memory.ts";
+import type {
+  ShardReader,
+  ShardStore,
+  ShardUpkeep,
+  Snapshot,
+  StoreEngine,
+  UpkeepTask,
+} from "../../src/store/store.ts";
+import { Chance, prefixes, standard, tenants } from "./store-random-input.ts";
+import { compareCells, compareNames, compareSize, type Pair, type Range } from "./store-compare.ts";
+import { forgotten, type World } from "./store-helpers.ts";
+import { day, hour, ladderOf, rulesOf, t0, upkeepUntilIdle, type RulesSince } from "./store-life.ts";
+
+/** What a life had in it, to see that it was one. */
+export type Lived = Record<string, number>;
+
+interface Known extends Pair {
+  /** No rung of its ladder must hold anything of it after this second. */
+  heldUntil: number;
+}
+
+/** One engine of the two. */
+interface Side {
+  engine: StoreEngine;
+  store: ShardStore;
+  reader: ShardReader;
+}
+
+async function sideOf(engine: StoreEngine): Promise<Side> {
+  return { engine, store: await engine.openShard(0), reader: await engine.openReader(0) };
+}
+
+class Life {
+  readonly #chance: Chance;
+  readonly #world: World;
+  #tested: Side;
+  readonly #memory: Side;
+  readonly #upkeeps = new Map<number, ShardUpkeep>();
+  /** A snapshot, and what it answered. */
+  #old: { snapshot: Snapshot; ask: () => Promise<unknown>; answer: unknown } | undefined;
+  readonly lived: Lived = {};
+  #epoch = 0;
+  #offset = 0;
+  /** receivedAtMs of the newest commit, in seconds. */
+  #recorded = 0;
+  readonly #sets: Record<string, RulesSince[]> = { t2: [], t3: [] };
+  #rules: LadderRules = rulesOf(standard);
+  readonly #known = new Map<string, Known>();
+  /** C5: every id that the tested engine ever gave, and to whom. */
+  readonly #given = new Map<number, string>();
+  /** Points of series that the tested engine retired while the last rung's span still had some. */
+  readonly #orphans = new Map<string, number>();
+
+  private constructor(random: Random, world: World, tested: Side, memory: Side) {
+    this.#chance = new Chance(random);
+    this.#world = world;
+    this.#tested = tested;
+    this.#memory = memory;
+    for (const tenant of ["t2", "t3"]) this.#change(tenant, 0);
+  }
+
+  static async of(random: Random, world: World): Promise<Life> {
+    return new Life(random, world, await sideOf(world.engine), await sideOf(createMemoryEngine()));
+  }
+
+  async act(): Promise<void> {
+    const actions: [weight: number, name: string, run: () => Promise<void>][] = [
+      [50, "commit", () => this.#commit()],
+      [4, "claim", () => this.#claim()],
+      [4, "jump", async () => this.#chance.jump()],
+      [14, "some upkeep", () => this.#someUpkeep()],
+      [5, "two upkeeps", () => this.#twoUpkeeps()],
+      [5, "whole upkeep", () => this.#wholeUpkeep()],
+      [3, "rule", () => this.#changeRule()],
+      [4, "delete", () => this.#delete()],
+      [3, "retire", () => this.#retire()],
+      [2, "forget", () => this.#forget()],
+      [2, "reopen", () => this.#reopen()],
+      [12, "look", () => this.#look()],
+      [6, "snapshot", () => this.#snapshot()],
+    ];
+    let at = this.#chance.random.below(actions.reduce((sum, [weight]) => sum + weight, 0));
+    const chosen = actions.find(([weight]) => (at -= weight) < 0);
+    assert(chosen !== undefined);
+    this.#count(chosen[1]);
+    await chosen[2]();
+  }
+
+  #count(what: string, by = 1): void {
+    this.lived[what] = (this.lived[what] ?? 0) + by;
+  }
+
+  get #pairs(): Known[] {
+    return [...this.#known.values()];
+  }
+
+  // --- the owner ---
+
+  async #claim(): Promise<void> {
+    const owner = { node: this.#chance.pick(["n1", "n2"]), mapVersion: this.#chance.random.below(4) };
+    const result = await this.#tested.store.claim(owner);
+    assert.deepEqual(result, await this.#memory.store.claim(owner));
+    if (result.kind === "claimed") ({ epoch: this.#epoch, offset: this.#offset } = result.state);
+  }
+
+  async #commit(): Promise<void> {
+    const { tested, memory, rows } = this.#chance.commit(
+      { epoch: this.#epoch, offset: this.#offset },
+      this.#pairs,
+    );
+    const result = await this.#tested.store.commit(tested);
+    const expected = await this.#memory.store.commit(memory);
+    if (result.kind !== "ok" || expected.kind !== "ok") {
+      assert.deepEqual(result, expected);
+      this.#count("refused");
+      return;
+    }
+    this.#offset = tested.to;
+    this.#recorded = this.#chance.now;
+    for (const [i, { tenant, name }] of tested.newSeries.entries())
+      this.#name(tenant, Buffer.from(name).toString(), result.ids[i] ?? 0, expected.ids[i] ?? 0);
+    const byId = new Map(this.#pairs.map((each) => [each.tested, each]));
+    for (const { series, fresh, bucket } of rows) {
+      const known = byId.get((fresh === true ? result.ids[series] : series) ?? 0);
+      assert(known !== undefined, "rows of known series");
+      const ladder = ladderAt(this.#rules.laddersOf(known.tenant, known.name), bucket);
+      known.heldUntil = Math.max(known.heldUntil, bucket + longestSpan(ladder));
+    }
+    this.#count("rows", rows.length);
+  }
+
+  /** C5 */
+  #name(tenant: string, name: string, tested: number, memory: number): void {
+    const text = `${tenant} ${name}`;
+    const known = this.#known.get(text);
+    if (known === undefined) {
+      assert.ok(!this.#given.has(tested), `${tested} was ${this.#given.get(tested)}, now it is ${text}`);
+      this.#given.set(tested, text);
+      this.#known.set(text, { tenant, name, tested, memory, heldUntil: 0 });
+    } else assert.deepEqual([tested, memory], [known.tested, known.memory], text);
+  }
+
+  async #forget(): Promise<void> {
+    // Between two minutes' seconds: to the second is not what the ledger promises.
+    const nowMs = (this.#chance.now - (this.#chance.now % 60) + 30) * 1000;
+    const expected = await forgotten(this.#memory.store, this.#epoch, nowMs);
+    assert.deepEqual(await forgotten(this.#tested.store, this.#epoch, nowMs), expected);
+    this.#count(
+      "forgotten",
+      Object.values(expected).reduce((sum, count) => sum + count, 0),
+    );
+  }
+
+  async #reopen(): Promise<void> {
+    await this.#letGo();
+    this.#tested = await sideOf(await this.#world.reopen());
+  }
+
+  async #letGo(): Promise<void> {
+    this.#old?.snapshot.close();
+    this.#old = undefined;
+    for (const upkeep of this.#upkeeps.values()) await upkeep.close();
+    this.#upkeeps.clear();
+    await this.#tested.reader.close();
+    await this.#tested.store.close();
+  }
+
+  // --- rules ---
+
+  #change(tenant: string, fromSeconds: number): void {
+    this.#sets[tenant]?.push([fromSeconds, this.#chance.ladders()]);
+    this.#rules = rulesOf(standard, this.#sets, this.#rules.version + 1);
+  }
+
+  async #changeRule(): Promise<void> {
+    this.#change(
+      this.#chance.pick(["t2", "t3"]),
+      this.#chance.newestBucket + 1 + this.#chance.random.below(100),
+    );
+  }
+
+  #task(all: boolean): UpkeepTask {
+    return { nowSeconds: this.#chance.now, ladders: this.#rules, all };
+  }
+
+  // --- upkeep ---
+
+  async #upkeep(at: number): Promise<ShardUpkeep> {
+    const upkeep = this.#upkeeps.get(at) ?? (await this.#tested.engine.openUpkeep(0));
+    this.#upkeeps.set(at, upkeep);
+    return upkeep;
+  }
+
+  async #steps(at: number, most: number): Promise<void> {
+    const upkeep = await this.#upkeep(at);
+    for (let left = 1 + this.#chance.random.below(most); left > 0; left--) {
+      const step = await upkeep.step(this.#task(this.#chance.random.below(2) === 0));
+      this.#count(step.kind === "worked" ? step.work : step.kind);
+    }
+  }
+
+  async #someUpkeep(): Promise<void> {
+    await this.#steps(this.#chance.random.below(2), 12);
+    if (this.#chance.random.below(3) === 0) await this.#look();
+  }
+
+  async #twoUpkeeps(): Promise<void> {
+    await this.#upkeep(0);
+    await this.#upkeep(1);
+    await Promise.all([this.#steps(0, 20), this.#steps(1, 20), this.#commit()]);
+    await this.#look();
+  }
+
+  async #wholeUpkeep(): Promise<void> {
+    const task = this.#task(true);
+    const expected = await upkeepUntilIdle(this.#memory.engine, task);
+    this.#count("settled", expected.length);
+    const steps = await upkeepUntilIdle(this.#tested.engine, task);
+    for (const step of steps) this.#count(step.kind === "worked" ? step.work : step.kind);
+    await this.#lookAtAll();
+  }
+
+  // --- ends of series ---
+
+  #drop(tenant: string, names: readonly string[]): void {
+    for (const name of names) assert.ok(this.#known.delete(`${tenant} ${name}`), `${name} was known`);
+  }
+
+  async #delete(): Promise<void> {
+    const tenant = this.#chance.pick(tenants);
+    const prefix = this.#chance.pick(prefixes);
+    const pattern = `${prefix}.${this.#chance.pick(["s1*", "s{2,3,7}", "s5", "s?;*", "s9;k=v"])}`;
+    const most = 1 + this.#chance.random.below(5);
+    const names: string[] = [];
+    for (let full = true; full; ) {
+      const some = await this.#tested.store.deleteSeries(this.#epoch, tenant, pattern, most);
+      assert.ok(some.names.length <= most && some.ids.length === some.names.length);
+      const expected = some.names.map((name) => this.#known.get(`${tenant} ${name}`)?.tested ?? 0);
+      assert.deepEqual([...some.ids].sort(ascending), expected.sort(ascending));
+      names.push(...some.names);
+      full = some.names.length === most;
+    }
+    const gone = await this.#memory.store.deleteSeries(this.#epoch, tenant, pattern, 1000);
+    assert.deepEqual(names.toSorted(), gone.names.toSorted());
+    this.#drop(tenant, names);
+    this.#count("deleted", names.length);
+  }
+
+  /** Must: what nothing is left of. May: what no rung has to hold any more, though its last span is still there. */
+  async #retire(): Promise<void> {
+    await this.#wholeUpkeep();
+    const must = new Set((await this.#memory.store.retire(this.#epoch, this.#chance.now)).ids);
+    const retired = new Set<number>();
+    for (let more = true; more; ) {
+      const some = await this.#tested.store.retire(this.#epoch, this.#chance.now);
+      for (const id of some.ids) retired.add(id);
+      ({ more } = some);
+    }
+    for (const pair of this.#pairs) {
+      if (must.has(pair.memory)) assert.ok(retired.has(pair.tested), `${pair.name} has nothing left`);
+      if (!retired.delete(pair.tested)) continue;
+      const { tenant, name, heldUntil } = pair;
+      assert.ok(
+        heldUntil < this.#chance.now,
+        `${name} is retired at ${this.#chance.now}, held until ${heldUntil}`,
+      );
+      if (!must.has(pair.memory)) await this.#orphan(tenant, name);
+      this.#drop(tenant, [name]);
+      this.#count("retired");
+    }
+    assert.deepEqual([...retired], [], "retired: living series, each once");
+    await this.#lookAtAll();
+  }
+
+  async #orphan(tenant: string, name: string): Promise<void> {
+    const points = async () =>
+      await this.#both(async (_, memory) => (await memory.tenantSize(tenant)).points);
+    const before = await points();
+    await this.#memory.store.deleteSeries(this.#epoch, tenant, name, 1);
+    this.#orphans.set(tenant, (this.#orphans.get(tenant) ?? 0) + before - (await points()));
+    this.#count("orphans");
+  }
+
+  // --- looking ---
+
+  async #both<T>(use: (tested: Snapshot, memory: Snapshot) => Promise<T>): Promise<T> {
+    const tested = await this.#tested.reader.snapshot();
+    const memory = await this.#memory.reader.snapshot();
+    try {
+      return await use(tested, memory);
+    } finally {
+      tested.close();
+      memory.close();
+    }
+  }
+
+  /** Ladders that points of a tenant's names with the prefix may have. */
+  #laddersOf(tenant: string, prefix: string): Ladder[] {
+    const texts = (this.#sets[tenant] ?? []).map(([, ladders]) => ladders[`^${prefix}`] ?? standard);
+    return (texts.length === 0 ? [standard] : texts).map(ladderOf);
+  }
+
+  /** C6: upkeep may be anywhere; times that every rung holds. */
+  async #look(): Promise<void> {
+    const tenant = this.#chance.pick(tenants);
+    const prefix = this.#chance.pick(prefixes);
+    const finest = this.#laddersOf(tenant, prefix).map(
+      (ladder) => ladder.rungs[0] ?? { stepSeconds: 1, spanSeconds: 1 },
+    );
+    const held = this.#recorded - Math.min(...finest.map((rung) => rung.spanSeconds));
+    const step = finest.map((rung) => rung.stepSeconds).reduce(leastMultiple, 1);
+    const stepSeconds = step * this.#chance.pick([1, 1, 2, 3, 6, 7, 60]);
+    const start = Math.ceil(held / stepSeconds) * stepSeconds;
+    const width = Math.min(2000, Math.ceil((this.#chance.newestBucket + 1 - start) / stepSeconds));
+    const pairs = this.#pairs.filter((pair) => pair.tenant === tenant && pair.name.startsWith(prefix));
+    await this.#both(async (tested, memory) => {
+      if (width > 0)
+        this.#count("cells", await compareCells(tested, memory, pairs, { start, stepSeconds, width }));
+      if (this.#chance.random.below(4) === 0) await compareNames(tested, memory, tenants, this.#pairs);
+    });
+  }
+
+  /** Right after whole upkeep of both. */
+  async #lookAtAll(): Promise<void> {
+    const pairs = this.#pairs;
+    const seconds = this.#chance.newestBucket + 1 - (t0 - 50 * day);
+    const whole = this.#chance.pick([hour, 6 * hour, 9800]);
+    const first = t0 - 50 * day;
+    const ranges: Range[] = [
+      { start: first - (first % whole), stepSeconds: whole, width: Math.ceil(seconds / whole) + 1 },
+      ...[1, 10, 60, 600].map((step) => this.#chance.range(step, this.#chance.now, 300)),
+      ...Array.from({ length: 5 }, () => {
+        const step = this.#chance.pick([1, 2, 5, 7, 10, 13, 24, 39, 49, 60, 100, 490, 600, 780, 3600]);
+        return this.#chance.range(step, this.#chance.pick(this.#chance.times), 100);
+      }),
+    ];
+    await this.#both(async (tested, memory) => {
+      await compareNames(tested, memory, tenants, pairs);
+      for (const range of ranges)
+        this.#count("cells at rest", await compareCells(tested, memory, pairs, range));
+      for (const tenant of tenants) await compareSize(tested, memory, tenant, this.#orphans.get(tenant) ?? 0);
+    });
+  }
+
+  /** C4: keeps a snapshot and what it said, and asks it again at the next time. */
+  async #snapshot(): Promise<void> {
+    const old = this.#old;
+    if (old !== undefined) {
+      assert.deepEqual(await old.ask(), old.answer, "C4: a snapshot that says something else than before");
+      old.snapshot.close();
+      this.#count("asked again");
+      this.#old = undefined;
+      if (this.#chance.random.below(2) === 0) return;
+    }
+    const snapshot = await this.#tested.reader.snapshot();
+    const ids = this.#pairs.map(({ tested }) => tested);
+    const ranges = [1, 10, 60, 490].map((step) =>
+      this.#chance.range(step, this.#chance.pick(this.#chance.times), 50),
+    );
+    const ask = async () => {
+      const answers: unknown[] = [await snapshot.state(), await snapshot.findSeries("t2", "*.*", 1000)];
+      for (const range of ranges) answers.push(await snapshot.fetch(ids, range));
+      for (const tenant of tenants) answers.push(await snapshot.tenantSize(tenant));
+      return answers;
+    };
+    this.#old = { snapshot, ask, answer: await ask() };
+  }
+
+  async end(): Promise<void> {
+    await this.#wholeUpkeep();
+    // A month later there is nothing of it.
+    this.#chance.now += 60 * day;
+    await this.#claim();
+    await this.#commit();
+    await this.#retire();
+    await this.#forget();
+    await this.#letGo();
+    await this.#memory.store.close();
+  }
+
+  async abandon(): Promise<void> {
+    await this.#letGo().catch(() => undefined);
+  }
+}
+
+function ascending(a: number, b: number): number {
+  return a - b;
+}
+
+function leastMultiple(a: number, b: number): number {
+  let multiple = a;
+  while (multiple % b !== 0) multiple += a;
+  return multiple;
+}
+
+/** Throws where the two differ, with the seed. */
+export async function live(world: World, seed: number, actions: number): Promise<Lived> {
+  const life = await Life.of(seededRandom(seed), world);
+  for (let i = 0; i < actions; i++) {
+    try {
+      await life.act();
+      if (i === actions - 1) await life.end();
+    } catch (error) {
+      await life.abandon();
+      throw new Error(`seed ${seed}, action ${i}`, { cause: error });
+    }
+  }
+  return life.lived;
+}
