@@ -97,8 +97,16 @@ export interface Bus {
   /** Opens the bucket, making it if need be. */
   kv(bucket: string, options?: KvOptions): Promise<Kv>;
 
-  /** Ask whoever serves `subject`; all answers that come within `waitMs`. For health and counters, never for data. */
-  ask(subject: string, payload: Uint8Array, waitMs: number): Promise<Uint8Array[]>;
+  /**
+   * Ask whoever serves `subject`; all answers that come within `waitMs`, or up to the first that is `enough`. For health,
+   * counters and operators, never for data.
+   */
+  ask(
+    subject: string,
+    payload: Uint8Array,
+    waitMs: number,
+    enough?: (answer: Uint8Array) => boolean,
+  ): Promise<Uint8Array[]>;
   serve(
     subject: string,
     answer: (payload: Uint8Array) => Promise<Uint8Array> | Uint8Array,

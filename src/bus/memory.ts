@@ -195,12 +195,23 @@ export class MemoryBus implements Bus {
     });
   }
 
-  async ask(subject: string, payload: Uint8Array): Promise<Uint8Array[]> {
+  async ask(
+    subject: string,
+    payload: Uint8Array,
+    _waitMs: number,
+    enough: (answer: Uint8Array) => boolean = () => false,
+  ): Promise<Uint8Array[]> {
     const services = await this.#call(() => [...(this.#broker.services.get(subject) ?? [])]);
-    const answers = await Promise.allSettled(
-      services.map(async (service) => service.answer(payload.slice())),
-    );
-    return answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+    const answers: Uint8Array[] = [];
+    await new Promise<void>((resolve) => {
+      const asked = services.map(async (service) => {
+        const answer = await service.answer(payload.slice());
+        answers.push(answer);
+        if (enough(answer)) resolve();
+      });
+      void Promise.allSettled(asked).then(() => resolve());
+    });
+    return [...answers];
   }
 
   serve(subject: string, answer: Service["answer"]): Promise<() => void> {

@@ -1,4 +1,4 @@
-// Questions to whoever serves a subject. For health and counters, never for data: an answer that is late is lost.
+// Questions to whoever serves a subject. For health, counters and operators, never for data: a late answer is lost.
 import { createInbox, type Msg, type Subscription } from "nats";
 import type { Clock } from "../base/clock.ts";
 import { Counters } from "../base/counters.ts";
@@ -11,13 +11,14 @@ const answersBytesMax = 64 * 1024 * 1024;
 /** Questions that one served subject works on at a time; more are left to the asker's time-out. */
 const servingMax = 256;
 
-/** All answers within `waitMs`; at once when nobody serves. Rejects with bus-unavailable. */
+/** All answers within `waitMs`, up to one that is enough; at once when nobody serves. Rejects with bus-unavailable. */
 export function ask(
   life: Life,
   clock: Clock,
   subject: string,
   payload: Uint8Array,
   waitMs: number,
+  enough: (answer: Uint8Array) => boolean = () => false,
 ): Promise<Uint8Array[]> {
   return life.call(`ask ${subject}`, () => {
     const answers: Uint8Array[] = [];
@@ -39,7 +40,7 @@ export function ask(
           if (message.data.length === 0 && message.headers?.code === 503) return finish();
           answers.push(message.data);
           bytes += message.data.length;
-          if (answers.length >= answersMax || bytes >= answersBytesMax) finish();
+          if (answers.length >= answersMax || bytes >= answersBytesMax || enough(message.data)) finish();
         },
       });
       life.nc.publish(subject, payload, { reply });

@@ -92,8 +92,13 @@ class NatsBus implements Bus {
     return kv;
   }
 
-  async ask(subject: string, payload: Uint8Array, waitMs: number): Promise<Uint8Array[]> {
-    return ask(this.#link.life, this.#options.clock, subject, payload, waitMs);
+  async ask(
+    subject: string,
+    payload: Uint8Array,
+    waitMs: number,
+    enough?: (answer: Uint8Array) => boolean,
+  ): Promise<Uint8Array[]> {
+    return ask(this.#link.life, this.#options.clock, subject, payload, waitMs, enough);
   }
 
   serve(

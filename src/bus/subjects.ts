@@ -16,5 +16,7 @@ export const clusterBucket = "MR_CLUSTER";
 export const nodesBucket = "MR_NODES";
 
 export const metricsSubject = "millrace.control.metrics";
+/** What operators ask of a shard: a node that runs it answers. */
+export const shardControlSubject = "millrace.control.shard";
 /** Served only where faults are allowed: for tests. */
 export const faultSubject = "millrace.control.fault";

@@ -277,6 +277,20 @@ export function busContract(name: string, makeWorld: () => Promise<BusWorld>): v
     assert.deepEqual(await bus.ask("nobody", bytes("?"), 300), []);
   });
 
+  f("an answer that is enough ends the wait for others", async (world, bus) => {
+    const other = await world.another();
+    let speak = () => {};
+    const silent = new Promise<Uint8Array>((resolve) => (speak = () => resolve(bytes("late"))));
+    await bus.serve("q", () => silent);
+    await other.serve("q", () => bytes("no"));
+    await other.serve("q", () => bytes("yes"));
+    // Were it not enough, this would take longer than a test may.
+    const answers = await bus.ask("q", bytes("?"), 600_000, (answer) => text(answer) === "yes");
+    assert.equal(answers.map(text).at(-1), "yes");
+    speak();
+    await other.close();
+  });
+
   f("who serves goes on serving after a crash", async (world, bus) => {
     const other = await world.another();
     await other.serve("q", () => bytes("here"));
