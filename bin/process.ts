@@ -28,7 +28,8 @@ export interface ProcessContext {
 export interface Running {
   /** For the log and for `up`: what a person may want to know. */
   addresses?: Record<string, string>;
-  stop(): Promise<void>;
+  /** false: threads still run (P1). */
+  stop(): Promise<void | false>;
 }
 
 export type FromChild = { kind: "ready"; addresses: Record<string, string> } | { kind: "final"; why: string };
@@ -88,7 +89,8 @@ export async function runProcess(
     log.error("did not stop in time");
     endNow();
   }, stopMsMax);
-  await running.stop();
+  const stopped = await running.stop();
+  if (stopped === false) return endNow();
   clearTimeout(impatient);
   log.info("stopped");
   process.exit(0);

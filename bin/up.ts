@@ -79,8 +79,9 @@ async function childEnvironment(settings: Settings): Promise<NodeJS.ProcessEnv> 
     if (said !== undefined) env[envOf(name)] = said;
   }
   env["MILLRACE_DISK_BUDGET"] = String(budget.totalBytes);
-  // A commit takes a thread of libuv's pool while the disk syncs: shards must not wait for one another there.
-  env["UV_THREADPOOL_SIZE"] ??= String(Math.min(1024, settings.shards + 4));
+  // A commit takes a thread of libuv's pool while the disk syncs, and so does each upkeep thread's batch while it waits
+  // for its turn to write: shards must not wait for one another there.
+  env["UV_THREADPOOL_SIZE"] ??= String(Math.min(1024, settings.shards + settings.upkeepThreads + 4));
   for (const name of ["MILLRACE_FAULTS"]) if (process.env[name] !== undefined) env[name] = process.env[name];
   return env;
 }

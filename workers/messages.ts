@@ -1,5 +1,10 @@
-// Every message that crosses a thread between a node's supervisor and its actors, as one union each way.
+// Every message that crosses a thread: between a node's supervisor and its actors, as one union each way, and between
+// its upkeep and the threads that do it, as a job and its answer.
+import type { OutageCode } from "../src/base/errors.ts";
 import type { Settings } from "../src/config/settings.ts";
+import type { Ladder } from "../src/metric/bucket.ts";
+import type { SchemasSince } from "../src/metric/ladder-rules.ts";
+import type { upkeepWorks } from "../src/store/store.ts";
 
 /** What a thread is started with. */
 export interface ShardTask {
@@ -55,3 +60,56 @@ export type FromShard =
   | { kind: "series-deleted"; request: number; names: string[] }
   /** The same, with a code of src/base/errors.ts. Some of them may have gone. */
   | { kind: "delete-failed"; request: number; code: string; why: string };
+
+/** What an upkeep thread is started with; plain values, for they cross to it. */
+export interface UpkeepWorkerData {
+  /** The folder of the LMDB engine. */
+  folder: string;
+  mapBytes: number;
+}
+
+/** What compileLadderRules is made from, as plain values. */
+export interface UpkeepRules {
+  version: number;
+  standard: Ladder;
+  /** Those with rules of their own, by id. */
+  tenants: [string, SchemasSince[]][];
+}
+
+export type UpkeepJob =
+  | {
+      kind: "slice";
+      shard: number;
+      /** Steps are taken until this time is over, one at least. */
+      sliceMs: number;
+      nowSeconds: number;
+      rulesVersion: number;
+      /** Only after "rules-wanted": with many tenants they are much to copy. */
+      rules?: UpkeepRules;
+    }
+  /** The shard is somebody else's now. */
+  | { kind: "close"; shard: number }
+  | { kind: "close-all" };
+
+export type UpkeepWork = (typeof upkeepWorks)[number];
+
+export interface UpkeepDone {
+  steps: number;
+  rows: number;
+  bytes: number;
+}
+
+export type UpkeepAnswer =
+  | {
+      kind: "sliced";
+      done: Partial<Record<UpkeepWork, UpkeepDone>>;
+      /** idle: nothing to do for now. overtaken: another owner's upkeep was quicker. more: the time was over. */
+      end: "idle" | "overtaken" | "more";
+      /** Bytes of blobs that are not in fragments yet. */
+      backlogBytes: number;
+    }
+  /** The thread has not these rules: a new one, or new rules. */
+  | { kind: "rules-wanted" }
+  /** As a value: error classes don't survive the way between threads. `done` is what was done before. */
+  | { kind: "outage"; code: OutageCode; why: string; done: Partial<Record<UpkeepWork, UpkeepDone>> }
+  | { kind: "closed" };

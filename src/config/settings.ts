@@ -89,7 +89,24 @@ const table = {
   replayWindow: row("MILLRACE_REPLAY_WINDOW", "7d", "how long committed frames stay in the record", span),
   duplicateWindow: row("MILLRACE_DUPLICATE_WINDOW", "2m", "the broker's window for resent frames", span),
   commitMs: row("MILLRACE_COMMIT_MS", "200", "time between two commits of a shard, ms", count(1, 60_000)),
-  heapMb: row("MILLRACE_HEAP_MB", "1024", "heap limit of an actor, MB", count(64, 65_536)),
+  upkeepShare: row(
+    "MILLRACE_UPKEEP_SHARE",
+    "0.5",
+    "share of its time that an upkeep thread may work, 0.01 to 1; the rest is for live data",
+    fraction(0.01, 1),
+  ),
+  upkeepThreads: row(
+    "MILLRACE_UPKEEP_THREADS",
+    "1",
+    "threads that compact, merge and expire what the shards hold, 1 to 16",
+    count(1, 16),
+  ),
+  heapMb: row(
+    "MILLRACE_HEAP_MB",
+    "1024",
+    "heap limit of an actor, and of an upkeep thread, MB",
+    count(64, 65_536),
+  ),
   httpBodyMb: row("MILLRACE_HTTP_BODY_MB", "16", "largest body of a request, MB", count(1, 1024)),
   tcpConnections: row(
     "MILLRACE_TCP_CONNECTIONS",
@@ -260,6 +277,15 @@ function count(least: number, most: number): (value: string) => number | Invalid
     return value.trim() !== "" && Number.isInteger(number) && number >= least && number <= most
       ? number
       : new Invalid(`expected a whole number from ${least} to ${most}`);
+  };
+}
+
+function fraction(least: number, most: number): (value: string) => number | Invalid {
+  return (value) => {
+    const number = Number(value);
+    return value.trim() !== "" && number >= least && number <= most
+      ? number
+      : new Invalid(`expected a number from ${least} to ${most}`);
   };
 }
 
