@@ -8,6 +8,7 @@ import { startNats } from "./nats-server.ts";
 import { exitFinal, runProcess, type ProcessContext, type Running } from "./process.ts";
 import { startApi, startCoordinator, startGateway, startNode } from "./processes.ts";
 import { projectFolder } from "./project.ts";
+import { seriesDelete, seriesList } from "./series.ts";
 import { settingsMarkdown, settingsText } from "./settings.ts";
 import * as tenant from "./tenant.ts";
 import { up } from "./up.ts";
@@ -101,5 +102,23 @@ json(command(keys, "remove <name> <hash>", "remove the key whose hash begins so"
   (name: string, hash: string, options: Record<string, unknown>) =>
     tenant.tenantKeyRemove(name, hash, output(options), flagsOf(options)),
 );
+
+const series = program.command("series").description("what a tenant has, series by series");
+json(command(series, "list <tenant> <pattern>", "list the series that match a Graphite pattern"))
+  .addOption(new Option("--limit <n>", "at most so many, 1 to 10000").default("1000"))
+  .action((name: string, pattern: string, options: Record<string, unknown>) =>
+    seriesList(name, pattern, { ...output(options), limit: String(options["limit"]) }, flagsOf(options)),
+  );
+json(command(series, "delete <tenant> <pattern>", "delete the series that match a Graphite pattern"))
+  .option("--dry-run", "only say how many there are")
+  .option("--yes", "don't ask")
+  .action((name: string, pattern: string, options: Record<string, unknown>) =>
+    seriesDelete(
+      name,
+      pattern,
+      { ...output(options), dryRun: options["dryRun"] === true, yes: options["yes"] === true },
+      flagsOf(options),
+    ),
+  );
 
 await program.parseAsync();

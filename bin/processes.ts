@@ -13,11 +13,16 @@ import { diskBudget, splitBudget, type Budget } from "../src/config/limits.ts";
 import { directoryFile, natsUrlOf, storeFolder } from "../src/config/places.ts";
 import { formatAddress, type Settings } from "../src/config/settings.ts";
 import { openGateway } from "../src/gateway/gateway.ts";
+import { createLmdbEngine } from "../src/store/lmdb.ts";
 import { Directory } from "../src/tenant/directory.ts";
 import { allHomes } from "../src/tenant/routing.ts";
 import { Coordinator } from "../cluster/coordinator.ts";
+import { Control } from "../cluster/control.ts";
 import { ClusterNode } from "../cluster/node.ts";
 import { Supervisor } from "../cluster/supervisor.ts";
+import { createUpkeepPool } from "../cluster/upkeep-pool.ts";
+import { RulesSource } from "../cluster/upkeep-rules.ts";
+import { hurryBytesOf, Upkeep } from "../cluster/upkeep.ts";
 import { clock, type ProcessContext, type Running } from "./process.ts";
 import { openStatus, serveCounters } from "./status-http.ts";
 
@@ -115,32 +120,67 @@ export async function startCoordinator(context: ProcessContext): Promise<Running
 
 export async function startNode(context: ProcessContext): Promise<Running> {
   const { settings, log, counters } = context;
-  const budget = await budgetOf(settings);
+  const budgetBytes = (await budgetOf(settings)).storeBytesPerShard;
   const bus = await connect(context, "node");
-  const supervisor = new Supervisor({
-    settings,
-    storeBytes: budget.storeBytesPerShard,
+  const directory = await openDirectory(context, bus, "node");
+  const supervisor = new Supervisor({ settings, storeBytes: budgetBytes, clock, random, counters, log });
+  const node = new ClusterNode({ node: settings.node, bus, supervisor, clock, random, log });
+  const store = { folder: storeFolder(settings), mapBytes: budgetBytes };
+  const rules = new RulesSource({
+    tenants: directory,
+    standard: settings.retention,
+    schemasOf: () => [],
+  });
+  const upkeep = new Upkeep({
+    shards: () => supervisor.owned(),
+    rules: () => rules.current(),
+    newPool: () =>
+      createUpkeepPool({
+        store,
+        heapMb: settings.heapMb,
+        onThreadError: (error) => log.error({ err: error }, "an upkeep thread died"),
+      }),
+    threads: settings.upkeepThreads,
+    share: settings.upkeepShare,
+    hurryBytes: hurryBytesOf(budgetBytes),
     clock,
     random,
     counters,
     log,
   });
-  const node = new ClusterNode({ node: settings.node, bus, supervisor, clock, random, log });
+  const reading = createLmdbEngine({ ...store, readOnly: true, clock });
+  const control = new Control({
+    node: settings.node,
+    bus,
+    supervisor,
+    openReader: (shard) => reading.openReader(shard),
+    budgetBytes,
+    clock,
+    log,
+  });
   const status = await openStatus({
     listen: settings.nodeListen,
     setting: "MILLRACE_NODE_LISTEN",
-    health: () => ({ ...node.health() }),
+    health: () => ({ ...node.health(), upkeep: upkeep.status() }),
     counters,
   });
   await node.start();
+  upkeep.start();
+  await control.start();
   await serveCounters(bus, counters);
   if (process.env["MILLRACE_FAULTS"] !== undefined) await serveFaults(bus, supervisor);
   return {
     addresses: { status: formatAddress(status.address) },
     async stop() {
-      await node.stop(nodeStopMs);
+      const [upkeepEnded] = await Promise.all([
+        upkeep.stop(nodeStopMs),
+        node.stop(nodeStopMs),
+        control.stop(),
+      ]);
       await status.close();
+      await directory.close();
       await bus.close();
+      return upkeepEnded ? undefined : false;
     },
   };
 }

@@ -3,13 +3,14 @@ import { isOutage, messageOf } from "../src/base/errors.ts";
 import { makeLog } from "../src/base/log.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
-import type { Kv } from "../src/bus/bus.ts";
+import type { Bus, Kv } from "../src/bus/bus.ts";
 import { tenantsBucket } from "../src/bus/subjects.ts";
 import { natsUrlOf } from "../src/config/places.ts";
 import { readSettings, type SettingName, type Settings } from "../src/config/settings.ts";
 import { addKey, addTenant, adopt, findTenant, listTenants, removeKey } from "../src/tenant/admin.ts";
 import { allHomes } from "../src/tenant/routing.ts";
 import type { KeyKind, Tenant } from "../src/tenant/tenant.ts";
+import { holdingsOf, holdingsText } from "./holdings.ts";
 import { clock, exitFinal } from "./process.ts";
 import { withoutSecrets } from "./processes.ts";
 
@@ -53,13 +54,15 @@ export function tenantList(output: Output, flags: Flags): Promise<void> {
 }
 
 export function tenantShow(name: string, output: Output, flags: Flags): Promise<void> {
-  return withDirectory(flags, async (kv, settings) => {
+  return withDirectory(flags, async (kv, settings, bus) => {
     const tenant = await find(kv, name);
     const shards = allHomes(tenant, settings.shards);
     const keys = tenant.keys.map((key) => ({ ...key, hash: key.hash.slice(0, 12) }));
-    say(output, { ...tenant, keys, shards }, [
+    const holdings = await holdingsOf(bus, tenant.id, shards);
+    say(output, { ...tenant, keys, shards, ...holdings }, [
       `tenant ${tenant.name} (${tenant.id}), ${tenant.state}, since ${new Date(tenant.createdMs).toISOString()}`,
       `shards ${shards.join(", ")}`,
+      ...holdingsText(holdings),
       ...keys.map(
         (key) => `key ${key.hash}  ${key.kind.padEnd(5)}  ${new Date(key.createdMs).toISOString()}`,
       ),
@@ -105,21 +108,21 @@ export function tenantAdopt(output: Output, flags: Flags): Promise<void> {
 }
 
 /** What the caller asked for can't be: said as it is, exit code 1. */
-class Refusal extends Error {}
+export class Refusal extends Error {}
 
-async function find(kv: Kv, name: string): Promise<Tenant> {
+export async function find(kv: Kv, name: string): Promise<Tenant> {
   const tenant = await findTenant(kv, name);
   if (tenant === undefined) throw new Refusal(`there is no tenant ${name}: see millrace tenant list`);
   return tenant;
 }
 
-function say(output: Output, json: unknown, lines: string[]): void {
+export function say(output: Output, json: unknown, lines: string[]): void {
   process.stdout.write(output.json ? `${JSON.stringify(json)}\n` : lines.map((line) => `${line}\n`).join(""));
 }
 
-async function withDirectory(
+export async function withDirectory(
   flags: Flags,
-  action: (kv: Kv, settings: Settings) => Promise<void>,
+  action: (kv: Kv, settings: Settings, bus: Bus) => Promise<void>,
 ): Promise<void> {
   try {
     const settings = readSettings(process.env, flags);
@@ -130,7 +133,7 @@ async function withDirectory(
     if (bus === undefined)
       throw new Refusal(`NATS at ${withoutSecrets(url)} does not answer: does the system run?`);
     try {
-      await action(await bus.kv(tenantsBucket), settings);
+      await action(await bus.kv(tenantsBucket), settings, bus);
     } finally {
       await bus.close();
     }

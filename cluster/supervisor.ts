@@ -13,6 +13,7 @@ import { messageOf } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Random } from "../src/base/random.ts";
 import type { Settings } from "../src/config/settings.ts";
+import { Requests, type Question, type Requested } from "./requests.ts";
 import type { FromShard, ShardProgress, ShardTask, ToShard } from "../workers/messages.ts";
 
 export interface SupervisorOptions {
@@ -73,6 +74,27 @@ export class Supervisor {
     return [...this.#children.values()].map((child) => child.status()).toSorted((a, b) => a.shard - b.shard);
   }
 
+  /** Shards that are this node's: upkeep looks after them, whether or not their actor is just well. */
+  owned(): number[] {
+    return [...this.#children].filter(([, child]) => child.owns()).map(([shard]) => shard);
+  }
+
+  /** The shard is this node's to answer for. */
+  runs(shard: number): boolean {
+    const state = this.#children.get(shard)?.status().state;
+    return state !== undefined && state !== "fenced";
+  }
+
+  /**
+   * Asks a shard's actor. Always ends: with the answer, or with why there is none, at the latest after `withinMs`. What
+   * was asked may have happened all the same.
+   */
+  request(shard: number, question: Question, withinMs: number): Promise<Requested> {
+    const child = this.#children.get(shard);
+    if (child === undefined) return Promise.resolve({ kind: "none", why: "this node does not run it" });
+    return child.request(question, withinMs);
+  }
+
   /** Ends one actor's thread at once, as a crash would: it starts again by itself. False when there was none. */
   async kill(shard: number): Promise<boolean> {
     return (await this.#children.get(shard)?.kill()) ?? false;
@@ -90,6 +112,7 @@ class Child {
   readonly #shard: number;
   readonly #options: SupervisorOptions;
   readonly #backoff: Backoff;
+  readonly #requests: Requests;
   readonly #stopped = new AbortController();
   #mapVersion: number;
   #worker: Worker | undefined;
@@ -104,12 +127,30 @@ class Child {
     this.#shard = shard;
     this.#mapVersion = mapVersion;
     this.#options = options;
+    this.#requests = new Requests(options.clock);
     this.#backoff = new Backoff(
       { firstMs: 100, mostMs: 10_000, healthyMs: 30_000 },
       options.clock,
       options.random,
     );
     this.#start();
+  }
+
+  owns(): boolean {
+    const mine: ChildState[] = ["running", "restarting", "failed"];
+    return mine.includes(this.#state);
+  }
+
+  request(question: Question, withinMs: number): Promise<Requested> {
+    const worker = this.#worker;
+    if (worker === undefined || this.#state !== "running")
+      return Promise.resolve({
+        kind: "none",
+        why: `its actor does not run: it is ${this.#state} ${this.#why}`.trim(),
+      });
+    return this.#requests.ask(withinMs, (request) =>
+      worker.postMessage({ ...question, request } satisfies ToShard),
+    );
   }
 
   status(): ShardStatus {
@@ -203,9 +244,9 @@ class Child {
       case "stopped":
         this.#state = "stopped";
         return;
-      // Nobody asks yet.
       case "series-deleted":
-      case "delete-failed":
+        this.#requests.answered(message.request, message);
+        return;
       default:
     }
   }
@@ -214,6 +255,7 @@ class Child {
   #exitedWith(cause: string): void {
     this.#worker = undefined;
     this.#progress = undefined;
+    this.#requests.endAll("its actor ended meanwhile");
     if (this.#stopped.signal.aborted || this.#state === "fenced" || this.#state === "failed") return;
     const { clock, counters, log } = this.#options;
     this.#state = "restarting";

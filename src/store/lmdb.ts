@@ -61,8 +61,13 @@ export interface LmdbShardStore extends ShardStore {
   space(): SpaceUsed;
 }
 
+export interface LmdbShardReader extends ShardReader {
+  space(): Promise<SpaceUsed>;
+}
+
 export interface LmdbEngine extends StoreEngine {
   openShard(shard: number): Promise<LmdbShardStore>;
+  openReader(shard: number): Promise<LmdbShardReader>;
 }
 
 /**
@@ -220,7 +225,7 @@ function decideDeletion(now: State, epoch: number, found: readonly FoundSeries[]
   return { answer: gone, change: { head: now.head, writes, budgeted: false } };
 }
 
-class Reader implements ShardReader {
+class Reader implements LmdbShardReader {
   readonly #open: () => Promise<Environment>;
   #environment: Promise<Environment> | undefined;
   readonly #snapshots = new Set<ViewSnapshot>();
@@ -230,7 +235,11 @@ class Reader implements ShardReader {
     this.#open = open;
   }
 
-  async snapshot(): Promise<Snapshot> {
+  async space(): Promise<SpaceUsed> {
+    return (await this.#opened()).space();
+  }
+
+  async #opened(): Promise<Environment> {
     assert(!this.#closed, "an open reader");
     this.#environment ??= this.#open();
     const environment = await this.#environment.catch((error: unknown) => {
@@ -238,7 +247,12 @@ class Reader implements ShardReader {
       this.#environment = undefined;
       throw error;
     });
-    assert(!this.#closed, "a reader that stays open while a snapshot is made");
+    assert(!this.#closed, "a reader that stays open while it is used");
+    return environment;
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    const environment = await this.#opened();
     if (this.#snapshots.size >= snapshotsMax)
       throw new Outage("store-unavailable", `${snapshotsMax} snapshots of a shard are open already`);
     const snapshot = new ViewSnapshot(environment.view(), () => this.#snapshots.delete(snapshot));

@@ -1,0 +1,68 @@
+// What operators ask of a shard over the bus, and what its node answers: JSON, one object each way.
+import type { TenantSize } from "../src/store/store.ts";
+
+export type ControlQuestion = { shard: number; tenant: string } & (
+  | { kind: "series-list"; pattern: string; most: number }
+  /** Deletes up to `most`; `dryRun`: says how many there are. */
+  | { kind: "series-delete"; pattern: string; most: number; dryRun: boolean }
+  | { kind: "tenant-size" }
+);
+
+export type ControlAnswer =
+  /** Sorted. `more`: there are more than were asked for, or than fit an answer. */
+  | { kind: "series"; names: string[]; more: boolean }
+  /** Of a dry run. `more`: more than `count`. */
+  | { kind: "would-delete"; count: number; more: boolean }
+  /** `more`: there may be more, ask again. */
+  | { kind: "deleted"; count: number; more: boolean }
+  | { kind: "size"; size: TenantSize; space: ShardSpace }
+  /** Another node may run the shard. */
+  | { kind: "not-here"; node: string }
+  /** It could not be done, or said; whether it happened is open. */
+  | { kind: "none"; why: string }
+  /** Not a question of this list. */
+  | { kind: "invalid"; why: string };
+
+/** Of the shard's store, all tenants together. */
+export interface ShardSpace {
+  usedBytes: number;
+  fileBytes: number;
+  budgetBytes: number;
+}
+
+export const seriesMost = 10_000;
+/** Names of one answer, as JSON: well below what a message may have. */
+export const namesBytesMost = 4 << 20;
+export const patternCharsMost = 4096;
+
+export function decodeQuestion(payload: Uint8Array): ControlQuestion | undefined {
+  const asked = parsed(payload);
+  if (asked === undefined) return undefined;
+  const { kind, shard, tenant, pattern, most, dryRun } = asked;
+  if (!isCount(shard) || typeof tenant !== "string") return undefined;
+  if (kind === "tenant-size") return { kind, shard, tenant };
+  if (typeof pattern !== "string" || pattern.length > patternCharsMost) return undefined;
+  if (!isCount(most) || most < 1 || most > seriesMost) return undefined;
+  if (kind === "series-list") return { kind, shard, tenant, pattern, most };
+  if (kind !== "series-delete" || typeof dryRun !== "boolean") return undefined;
+  return { kind, shard, tenant, pattern, most, dryRun };
+}
+
+/** Of a node of this or of another version: one that is not understood is undefined. */
+export function decodeAnswer(payload: Uint8Array): ControlAnswer | undefined {
+  const answer = parsed(payload);
+  return typeof answer?.["kind"] === "string" ? (answer as ControlAnswer) : undefined;
+}
+
+function parsed(payload: Uint8Array): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(payload).toString());
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}

@@ -1,0 +1,171 @@
+// A node's answers to operators: which series a tenant has in a shard, how much that is, and the deleting of some.
+// Reads go by a snapshot of the node's own; what changes a shard goes to its actor, for only that one may.
+//
+// C1. Every question has an answer in a bounded time, if only that there is none. What was asked of an actor that died
+//     or did not answer may have happened: the answer says that it is not known.
+// C2. A few questions at a time, answers of bounded size, reads of bounded time: operators don't hold up the node.
+import type { Clock } from "../src/base/clock.ts";
+import { isOutage, messageOf } from "../src/base/errors.ts";
+import type { Log } from "../src/base/log.ts";
+import type { Bus } from "../src/bus/bus.ts";
+import { shardControlSubject } from "../src/bus/subjects.ts";
+import { SnapshotClosed, type ShardReader, type Snapshot } from "../src/store/store.ts";
+import {
+  decodeQuestion,
+  namesBytesMost,
+  seriesMost,
+  type ControlAnswer,
+  type ControlQuestion,
+  type ShardSpace,
+} from "./control-messages.ts";
+import { encodeJson } from "./shard-map.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+export interface ControlReader extends ShardReader {
+  space(): Promise<Omit<ShardSpace, "budgetBytes">>;
+}
+
+export interface ControlOptions {
+  node: string;
+  bus: Bus;
+  supervisor: Pick<Supervisor, "runs" | "request">;
+  openReader(shard: number): Promise<ControlReader>;
+  budgetBytes: number;
+  clock: Clock;
+  log: Log;
+}
+
+const questionsMax = 8;
+const readMs = 10_000;
+/** A delete of many names waits for a commit or two, and the disk. */
+const actorMs = 30_000;
+
+export class Control {
+  readonly #options: ControlOptions;
+  readonly #readers = new Map<number, Promise<ControlReader>>();
+  #open = 0;
+  #stopServing: () => void = () => {};
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    this.#stopServing = await this.#options.bus.serve(shardControlSubject, async (payload) =>
+      encodeJson(await this.answer(payload)),
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.#stopServing();
+    for (const shard of this.#readers.keys()) await this.#forget(shard);
+  }
+
+  async answer(payload: Uint8Array): Promise<ControlAnswer> {
+    const { node, supervisor } = this.#options;
+    const question = decodeQuestion(payload);
+    if (question === undefined) return { kind: "invalid", why: "the node does not know this question" };
+    const { shard } = question;
+    if (!supervisor.runs(shard)) return { kind: "not-here", node };
+    if (this.#open >= questionsMax) return { kind: "none", why: "the node is busy: ask again" };
+    this.#open += 1;
+    try {
+      if (question.kind === "series-delete" && !question.dryRun) return await this.#delete(question);
+      return await this.#read(shard, (snapshot, reader) => this.#told(question, snapshot, reader));
+    } finally {
+      this.#open -= 1;
+    }
+  }
+
+  async #told(question: ControlQuestion, snapshot: Snapshot, reader: ControlReader): Promise<ControlAnswer> {
+    const { tenant } = question;
+    switch (question.kind) {
+      case "series-list":
+        return listed(await namesOf(snapshot, question, question.most + 1), question.most);
+      case "series-delete": {
+        const names = await namesOf(snapshot, question, seriesMost + 1);
+        return {
+          kind: "would-delete",
+          count: Math.min(names.length, seriesMost),
+          more: names.length > seriesMost,
+        };
+      }
+      case "tenant-size": {
+        const space = { ...(await reader.space()), budgetBytes: this.#options.budgetBytes };
+        return { kind: "size", size: await snapshot.tenantSize(tenant), space };
+      }
+      default:
+        return question satisfies never;
+    }
+  }
+
+  async #delete(question: Extract<ControlQuestion, { kind: "series-delete" }>): Promise<ControlAnswer> {
+    const { shard, tenant, pattern, most } = question;
+    const asked = { kind: "delete-series", tenant, pattern, most } as const;
+    const result = await this.#options.supervisor.request(shard, asked, actorMs);
+    if (result.kind === "none") return result;
+    const count = result.answer.names.length;
+    this.#options.log.info({ shard, tenant, pattern, count }, "series deleted");
+    return { kind: "deleted", count, more: count >= most };
+  }
+
+  async #read(
+    shard: number,
+    told: (snapshot: Snapshot, reader: ControlReader) => Promise<ControlAnswer>,
+  ): Promise<ControlAnswer> {
+    let snapshot: Snapshot | undefined;
+    const late = this.#options.clock.after(readMs, () => snapshot?.close());
+    try {
+      const reader = await this.#reader(shard);
+      snapshot = await reader.snapshot();
+      return await told(snapshot, reader);
+    } catch (error) {
+      if (error instanceof SnapshotClosed)
+        return { kind: "none", why: `reading took longer than ${readMs / 1000} s: ask for less` };
+      // One that failed is opened anew for the next question.
+      await this.#forget(shard);
+      if (!isOutage(error)) throw error;
+      return { kind: "none", why: `${error.code}: ${messageOf(error)}` };
+    } finally {
+      late();
+      snapshot?.close();
+    }
+  }
+
+  async #reader(shard: number): Promise<ControlReader> {
+    const known = this.#readers.get(shard) ?? this.#options.openReader(shard);
+    this.#readers.set(shard, known);
+    return await known;
+  }
+
+  async #forget(shard: number): Promise<void> {
+    const reader = this.#readers.get(shard);
+    this.#readers.delete(shard);
+    try {
+      await (await reader)?.close();
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+    }
+  }
+}
+
+async function namesOf(
+  snapshot: Snapshot,
+  question: { tenant: string; pattern: string },
+  most: number,
+): Promise<string[]> {
+  const found = await snapshot.findSeries(question.tenant, question.pattern, most);
+  return found.map(({ name }) => name);
+}
+
+/** As many as were asked for and fit an answer. */
+function listed(found: readonly string[], most: number): ControlAnswer {
+  let bytes = 0;
+  const names: string[] = [];
+  for (const name of found) {
+    bytes += Buffer.byteLength(JSON.stringify(name)) + 1;
+    if (names.length >= most || bytes > namesBytesMost) break;
+    names.push(name);
+  }
+  return { kind: "series", names, more: names.length < found.length };
+}
