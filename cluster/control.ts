@@ -36,7 +36,7 @@ export interface ControlOptions {
 }
 
 const questionsMax = 8;
-const readMs = 10_000;
+const readMs = 5000;
 /** A delete of many names waits for a commit or two, and the disk. */
 const actorMs = 30_000;
 
