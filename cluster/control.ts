@@ -104,7 +104,9 @@ export class Control {
     const asked = { kind: "delete-series", tenant, pattern, most } as const;
     const result = await this.#options.supervisor.request(shard, asked, actorMs);
     if (result.kind === "none") return result;
-    const count = result.answer.names.length;
+    const { answer } = result;
+    if (answer.kind === "delete-failed") return { kind: "none", why: `${answer.code}: ${answer.why}` };
+    const count = answer.names.length;
     this.#options.log.info({ shard, tenant, pattern, count }, "series deleted");
     return { kind: "deleted", count, more: count >= most };
   }

@@ -245,6 +245,7 @@ class Child {
         this.#state = "stopped";
         return;
       case "series-deleted":
+      case "delete-failed":
         this.#requests.answered(message.request, message);
         return;
       default:
