@@ -3,6 +3,8 @@
 const benches: Record<string, () => Promise<{ run(words: string[]): Promise<void> }>> = {
   aggregate: () => import("./aggregate.ts"),
   ingest: () => import("./ingest.ts"),
+  store: () => import("./store.ts"),
+  year: () => import("./year.ts"),
 };
 
 const [name = "", ...words] = process.argv.slice(2);
