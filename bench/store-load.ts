@@ -193,5 +193,5 @@ export function loadCpuSeconds(values: ValueKind): number {
   const before = process.cpuUsage();
   for (let i = 0; i < rounds; i++) stream.next(rows, Number.POSITIVE_INFINITY);
   const { user, system } = process.cpuUsage(before);
-  return (user + system) / rounds / rows;
+  return (user + system) / 1e6 / rounds / rows;
 }

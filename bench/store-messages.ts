@@ -32,8 +32,8 @@ export interface WriterRun {
   rows: number;
   /** Commits a second; 0: as fast as the store takes them. */
   commitsPerSecond: number;
-  /** Waits while upkeep is so many points behind. */
-  behindMost: number;
+  /** Waits while upkeep is further behind than this. */
+  behindBytesMost: number;
   late?: { share: number; secondsMost: number };
   /** Part of the series that is replaced by new ones each week. */
   churnShare?: number;
@@ -71,6 +71,8 @@ export interface UpkeepRan {
   /** By kind of work. */
   steps: Record<string, { stepMs: Float64Array; rows: number; bytes: number }>;
   overtaken: number;
+  /** Of a shard, in blobs. */
+  backlogBytesMost: number;
 }
 
 export interface ReaderData extends Place {
@@ -93,7 +95,7 @@ export interface ReaderRun {
 
 export interface ReaderRan {
   queryMs: Float64Array;
-  /** Cells that held something, per query. */
+  /** Of the cells asked for, held something; 0 to 1, by samples. */
   filled: number;
   series: number;
 }
@@ -109,7 +111,7 @@ export interface SizeRan {
   bytes: number;
 }
 
-const perShard = 4;
+const perShard = 2;
 
 /** Whole numbers that all threads see. */
 export class Shared {
@@ -132,25 +134,12 @@ export class Shared {
     Atomics.store(this.#cells, shard * perShard, seconds);
   }
 
-  committed(shard: number): number {
-    return Atomics.load(this.#cells, shard * perShard + 1);
+  /** Bytes that upkeep has still to take out of blobs, as its last step saw it; 0 where it wants to do no more. */
+  behindBytes(shard: number): number {
+    return Atomics.load(this.#cells, shard * perShard + 1) * 1024;
   }
 
-  addCommitted(shard: number, points: number): void {
-    Atomics.add(this.#cells, shard * perShard + 1, points);
-  }
-
-  /** Points that upkeep has still to take out of blobs, as far as its steps say. */
-  behind(shard: number): number {
-    return this.committed(shard) - Atomics.load(this.#cells, shard * perShard + 2);
-  }
-
-  addCompacted(shard: number, points: number): void {
-    Atomics.add(this.#cells, shard * perShard + 2, points);
-  }
-
-  /** Upkeep found nothing to do: it is as far as it wants to be. */
-  caughtUp(shard: number, committed: number): void {
-    Atomics.store(this.#cells, shard * perShard + 2, committed);
+  setBehindBytes(shard: number, bytes: number): void {
+    Atomics.store(this.#cells, shard * perShard + 1, Math.ceil(bytes / 1024));
   }
 }

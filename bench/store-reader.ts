@@ -38,6 +38,7 @@ async function query(job: ReaderRun): Promise<{ series: number; filled: number }
   const each = Math.ceil(job.count / shards.length);
   let series = 0;
   let filled = 0;
+  let samples = 0;
   for (const shard of shards) {
     const chosen = choose(job.ids[shard] ?? new Uint32Array(0), job.find === undefined ? each : 0);
     await withSnapshot(shard, async (snapshot) => {
@@ -48,10 +49,10 @@ async function query(job: ReaderRun): Promise<{ series: number; filled: number }
           : (await snapshot.findSeries(wanted.tenant, wanted.pattern, each)).map(({ id }) => id);
       const cells = await snapshot.fetch(ids, job);
       series += ids.length;
-      for (let i = 0; i < cells.points.length; i += 97) if ((cells.points[i] ?? 0) > 0) filled += 97;
+      for (let i = 0; i < cells.points.length; i += 97, samples++) if ((cells.points[i] ?? 0) > 0) filled++;
     });
   }
-  return { series, filled };
+  return { series, filled: samples === 0 ? 0 : filled / samples };
 }
 
 async function read(job: ReaderRun): Promise<ReaderRan> {

@@ -60,8 +60,7 @@ export async function* reads(
         const found = Array.from({ length: shards }, (_, shard) => ({ tenant: `read${shard}`, pattern }));
         const find = how === "fetch" ? undefined : found;
         const ran = await query({ count, ...grid, find, secondsMost: readSeconds, queriesMost });
-        const cells = ran.series * grid.width;
-        const filledPercent = cells === 0 ? 0 : Math.round((100 * ran.filled) / cells);
+        const filledPercent = Math.round(100 * ran.filled);
         const { stepSeconds } = grid;
         yield { series: ran.series, range, stepSeconds, how, filledPercent, ...spread(ran.queryMs) };
       }

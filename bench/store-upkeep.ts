@@ -20,17 +20,18 @@ const idleMs = 20;
 
 let taken: Record<string, { stepMs: number[]; rows: number; bytes: number }> = {};
 let overtaken = 0;
+let backlogBytesMost = 0;
 let running: Promise<void> | undefined;
 let pausing = false;
 
 /** Whether there was something to do. */
 async function step(shard: number, upkeep: ShardUpkeep, all: boolean): Promise<boolean> {
-  const committed = shared.committed(shard);
   const began = performance.now();
   const result = await upkeep.step({ nowSeconds: shared.seconds(shard), ladders, all });
+  if (result.backlogBytes > backlogBytesMost) backlogBytesMost = result.backlogBytes;
+  shared.setBehindBytes(shard, result.kind === "idle" ? 0 : result.backlogBytes);
   switch (result.kind) {
     case "idle":
-      shared.caughtUp(shard, committed);
       return false;
     case "overtaken":
       overtaken++;
@@ -40,7 +41,6 @@ async function step(shard: number, upkeep: ShardUpkeep, all: boolean): Promise<b
       work.stepMs.push(performance.now() - began);
       work.rows += result.rows;
       work.bytes += result.bytes;
-      if (result.work === "fragments") shared.addCompacted(shard, result.rows);
       return true;
     }
   }
@@ -66,8 +66,9 @@ function report(): UpkeepRan {
       { stepMs: Float64Array.from(stepMs), rows, bytes },
     ]),
   );
-  const ran = { steps, overtaken };
+  const ran = { steps, overtaken, backlogBytesMost };
   taken = {};
+  backlogBytesMost = 0;
   overtaken = 0;
   return ran;
 }

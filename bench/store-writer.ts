@@ -57,7 +57,6 @@ async function run(job: WriterRun): Promise<WriterRan> {
       await commit(deltas, receivedAtMs);
       commitMs.push(performance.now() - began);
       ran.points += deltas.count;
-      shared.addCommitted(shard, deltas.count);
     }
     shared.setSeconds(shard, stream.seconds);
     if (stream.seconds >= nextChurn && job.churnShare !== undefined) {
@@ -73,7 +72,7 @@ async function run(job: WriterRun): Promise<WriterRan> {
       const due = started + ((commitMs.length + 1) * 1000) / job.commitsPerSecond;
       await systemClock.sleep(Math.max(0, due - performance.now()));
     } else {
-      while (shared.behind(shard) > job.behindMost) await systemClock.sleep(waitMs);
+      while (shared.behindBytes(shard) > job.behindBytesMost) await systemClock.sleep(waitMs);
       ran.waitedMs += performance.now() - waiting;
     }
   }

@@ -53,7 +53,7 @@ export async function run(words: string[]): Promise<void> {
       shards: { type: "string", default: "4" },
       "upkeep-threads": { type: "string", default: "1" },
       rows: { type: "string", default: "100000" },
-      "behind-most": { type: "string", default: "4000000" },
+      "behind-mb": { type: "string", default: "512" },
       "read-series": { type: "string", default: "8000" },
       "history-days": { type: "string", default: "30" },
       "live-rate": { type: "string", default: "100000" },
@@ -72,7 +72,7 @@ export async function run(words: string[]): Promise<void> {
   const readSeries = Math.min(series, Math.ceil(Number(values["read-series"]) / shards));
   const rows = Number(values.rows);
   const hasUpkeep = !values["no-upkeep"];
-  const behindMost = hasUpkeep ? Number(values["behind-most"]) / shards : unbounded;
+  const behindBytesMost = hasUpkeep ? (Number(values["behind-mb"]) * 2 ** 20) / shards : unbounded;
   const historyDays = Number(values["history-days"]);
   const say = (text: string) => process.stderr.write(`${text}\n`);
   if (values.folder !== undefined) mkdirSync(values.folder, { recursive: true });
@@ -88,7 +88,7 @@ export async function run(words: string[]): Promise<void> {
     const write = (job: Omit<WriterRun, "kind">) => ask<WriterRan>(bench.writers, { ...job, kind: "run" });
 
     say(`history: ${historyDays} days at ${sparse} s, the last at ${dense} s, of ${readSeries * shards} series`);
-    const common = { ...commonRun, rows, behindMost };
+    const common = { ...commonRun, rows, behindBytesMost };
     const begin = nowSeconds - historyDays * daySeconds;
     const dayBefore = Math.max(begin, nowSeconds - daySeconds);
     const history = [];
@@ -101,14 +101,14 @@ export async function run(words: string[]): Promise<void> {
     say(`names of ${series * shards} series`);
     const flow = { ...common, count: series, stepSeconds: dense, startSeconds: nowSeconds };
     const untilSeconds = nowSeconds + 10 * 365 * daySeconds;
-    const names = await write({ ...flow, untilSeconds, pointsMost: series, behindMost: unbounded });
+    const names = await write({ ...flow, untilSeconds, pointsMost: series, behindBytesMost: unbounded });
 
     say("commits without upkeep");
     const quiet = await write({
       ...flow,
       untilSeconds,
       pointsMost: Number(values["quiet-points"]) / shards,
-      behindMost: unbounded,
+      behindBytesMost: unbounded,
     });
     await upkeep(bench, { kind: "drain", all: true });
 
@@ -125,7 +125,7 @@ export async function run(words: string[]): Promise<void> {
         rows: liveRows,
         commitsPerSecond: liveCommits,
         pointsMost: liveRows * liveCommits * seconds,
-        behindMost: unbounded,
+        behindBytesMost: unbounded,
       });
     say(`live: ${liveRate} points/s in ${liveCommits} commits a second and shard`);
     await upkeep(bench, { kind: "start" });
@@ -222,6 +222,7 @@ export async function ask<T>(threads: readonly Asked[], question: object): Promi
 export interface UpkeepFigures {
   steps: Record<string, { step: ReturnType<typeof spread>; rows: number; mb: number }>;
   overtaken: number;
+  backlogMbMost: number;
 }
 
 export async function upkeep(
@@ -239,7 +240,11 @@ export async function upkeep(
     };
     return [work, figure] as const;
   });
-  return { steps: Object.fromEntries(steps), overtaken: sumOf(ran.map((each) => each.overtaken)) };
+  return {
+    steps: Object.fromEntries(steps),
+    overtaken: sumOf(ran.map((each) => each.overtaken)),
+    backlogMbMost: round(Math.max(0, ...ran.map((each) => each.backlogBytesMost)) / 2 ** 20),
+  };
 }
 
 export async function space(bench: Pick<Bench, "writers">): Promise<SpaceUsed> {
