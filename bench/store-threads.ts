@@ -1,6 +1,8 @@
 // Starting the threads of the store's benches and asking them: one question at a time, each with one answer.
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import type { SpaceUsed } from "../src/store/environment.ts";
+import type { ToUpkeep, UpkeepRan } from "./store-messages.ts";
 
 export class Asked {
   readonly #worker: Worker;
@@ -49,4 +51,44 @@ export function sumOf(values: Iterable<number>): number {
   let total = 0;
   for (const value of values) total += value;
   return total;
+}
+
+export async function ask<T>(threads: readonly Asked[], question: object): Promise<T[]> {
+  return await Promise.all(threads.map((thread) => thread.ask<T>(question)));
+}
+
+export interface UpkeepFigures {
+  steps: Record<string, { step: Spread; rows: number; mb: number }>;
+  overtaken: number;
+  backlogMbMost: number;
+}
+
+export async function upkeep(
+  threads: { upkeeps: readonly Asked[] },
+  job: ToUpkeep,
+): Promise<UpkeepFigures> {
+  const ran = (await ask<UpkeepRan | string>(threads.upkeeps, job)).filter((each) => typeof each !== "string");
+  const works = new Set(ran.flatMap(({ steps }) => Object.keys(steps)));
+  const steps = [...works].map((work) => {
+    const parts = ran.flatMap((each) => each.steps[work] ?? []);
+    const figure = {
+      step: spread(...parts.map(({ stepMs }) => stepMs)),
+      rows: sumOf(parts.map(({ rows }) => rows)),
+      mb: round(sumOf(parts.map(({ bytes }) => bytes)) / 2 ** 20),
+    };
+    return [work, figure] as const;
+  });
+  return {
+    steps: Object.fromEntries(steps),
+    overtaken: sumOf(ran.map((each) => each.overtaken)),
+    backlogMbMost: round(Math.max(0, ...ran.map((each) => each.backlogBytesMost)) / 2 ** 20),
+  };
+}
+
+export async function space(threads: { writers: readonly Asked[] }): Promise<SpaceUsed> {
+  const each = await ask<SpaceUsed>(threads.writers, { kind: "space" });
+  return {
+    usedBytes: sumOf(each.map(({ usedBytes }) => usedBytes)),
+    fileBytes: sumOf(each.map(({ fileBytes }) => fileBytes)),
+  };
 }

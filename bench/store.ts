@@ -15,12 +15,11 @@ import {
   Shared,
   type ReaderRan,
   type ReaderRun,
-  type UpkeepRan,
   type WriterRan,
   type WriterRun,
 } from "./store-messages.ts";
 import { reads, type ReadsFigure } from "./store-reads.ts";
-import { Asked, round, spread, sumOf } from "./store-threads.ts";
+import { ask, Asked, round, space, spread, sumOf, upkeep } from "./store-threads.ts";
 
 export const defaultLadder = "10s:2d,60s:30d,600s:2y";
 const daySeconds = 86_400;
@@ -212,46 +211,6 @@ function open(
     }),
     // Opens what the writers have made by then.
     reader: () => (reader ??= new Asked("store-reader", { ...place, shards })),
-  };
-}
-
-export async function ask<T>(threads: readonly Asked[], question: object): Promise<T[]> {
-  return await Promise.all(threads.map((thread) => thread.ask<T>(question)));
-}
-
-export interface UpkeepFigures {
-  steps: Record<string, { step: ReturnType<typeof spread>; rows: number; mb: number }>;
-  overtaken: number;
-  backlogMbMost: number;
-}
-
-export async function upkeep(
-  bench: Pick<Bench, "upkeeps">,
-  job: { kind: "start" | "pause" } | { kind: "drain"; all: boolean },
-): Promise<UpkeepFigures> {
-  const ran = (await ask<UpkeepRan | string>(bench.upkeeps, job)).filter((each) => typeof each !== "string");
-  const works = new Set(ran.flatMap(({ steps }) => Object.keys(steps)));
-  const steps = [...works].map((work) => {
-    const parts = ran.flatMap((each) => each.steps[work] ?? []);
-    const figure = {
-      step: spread(...parts.map(({ stepMs }) => stepMs)),
-      rows: sumOf(parts.map(({ rows }) => rows)),
-      mb: round(sumOf(parts.map(({ bytes }) => bytes)) / 2 ** 20),
-    };
-    return [work, figure] as const;
-  });
-  return {
-    steps: Object.fromEntries(steps),
-    overtaken: sumOf(ran.map((each) => each.overtaken)),
-    backlogMbMost: round(Math.max(0, ...ran.map((each) => each.backlogBytesMost)) / 2 ** 20),
-  };
-}
-
-export async function space(bench: Pick<Bench, "writers">): Promise<SpaceUsed> {
-  const each = await ask<SpaceUsed>(bench.writers, { kind: "space" });
-  return {
-    usedBytes: sumOf(each.map(({ usedBytes }) => usedBytes)),
-    fileBytes: sumOf(each.map(({ fileBytes }) => fileBytes)),
   };
 }
 

@@ -1,2 +1,234 @@
-// placeholder
-export async function run(_words: string[]): Promise<void> {}
+// A year of a store in minutes: the lmdb engine under a steady load, its clock run fast. Upkeep, retention, retire and
+// forget go by the simulated time; a part of the series is replaced by new ones each week, a part of the points is late.
+//
+// Y1. After each simulated month it says how large the store is, how many bytes a series takes, how long commits,
+//     finds and reads take, and how much memory the process has.
+// Y2. At its end it fails unless the store stayed what the ladder says: once the longest rung is full, the same bytes
+//     for the same series, no more points than rungs and open spans hold, and a file that has stopped growing.
+//
+//   npm run bench -- year [--json] [--series 1000] [--days 365] ...
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { longestSpan, type Ladder } from "../src/metric/bucket.ts";
+import { fileSystemOf, machine } from "./store.ts";
+import { Shared, type ReaderRan, type ReaderRun, type SizeRan, type WriterRan } from "./store-messages.ts";
+import { gridFor, ladderOf } from "./store-reads.ts";
+import { ask, Asked, round, space, spread, sumOf, upkeep, type Spread } from "./store-threads.ts";
+
+const daySeconds = 86_400;
+const monthSeconds = 30 * daySeconds;
+const weekDays = 7;
+const startSeconds = 1_790_000_000 - (1_790_000_000 % daySeconds);
+const readQueries = 100;
+/** What is read: so many series of one shard at a time. */
+const readCount = 100;
+
+export interface Month {
+  month: number;
+  fileMb: number;
+  usedMb: number;
+  /** Without blobs: everything lies in fragments when it is measured. */
+  bytesPerSeries: number;
+  livingSeries: number;
+  /** In the longest rung. */
+  points: number;
+  /** Summaries that the rungs hold, by the ladder, and bytes for each. */
+  cells: number;
+  bytesPerCell: number;
+  rssMb: number;
+  heapMb: number;
+  pointsPerSecond: number;
+  commit: Spread;
+  tidy: Spread;
+  find: Spread;
+  reads: Record<string, Spread>;
+  retired: number;
+}
+
+export async function run(words: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: words,
+    options: {
+      series: { type: "string", default: "1000" },
+      step: { type: "string", default: "60" },
+      days: { type: "string", default: "365" },
+      ladder: { type: "string", default: "60s:7d,600s:60d,3600s:180d" },
+      shards: { type: "string", default: "2" },
+      rows: { type: "string", default: "50000" },
+      "churn-percent": { type: "string", default: "2" },
+      "late-percent": { type: "string", default: "1" },
+      "late-hours": { type: "string", default: "48" },
+      "tidy-days": { type: "string", default: "1" },
+      "behind-mb": { type: "string", default: "256" },
+      "map-gb": { type: "string", default: "16" },
+      folder: { type: "string" },
+      json: { type: "boolean", default: false },
+    },
+  });
+  const shards = Number(values.shards);
+  const series = Math.ceil(Number(values.series) / shards);
+  const stepSeconds = Number(values.step);
+  const seconds = Number(values.days) * daySeconds;
+  const churnShare = Number(values["churn-percent"]) / 100;
+  const tidyDays = Number(values["tidy-days"]);
+  const ladder = ladderOf(values.ladder);
+  if (values.folder !== undefined) mkdirSync(values.folder, { recursive: true });
+  const folder = mkdtempSync(join(resolve(values.folder ?? tmpdir()), "millrace-bench-"));
+  const place = { folder, mapBytes: Number(values["map-gb"]) * 2 ** 30, shared: Shared.forShards(shards) };
+  const all = Array.from({ length: shards }, (_, shard) => shard);
+  const tenants = all.map((shard) => ({ shard, tenant: `read${shard}` }));
+  const writers = all.map(
+    (shard) => new Asked("store-writer", { ...place, shard, series, readSeries: series, values: "mixed" }),
+  );
+  const upkeeps = [new Asked("store-upkeep", { ...place, ladder: values.ladder, shards: all })];
+  const threads = { writers, upkeeps };
+  let reader: Asked | undefined;
+  try {
+    const months: Month[] = [];
+    for (let month = 1; (month - 1) * monthSeconds < seconds; month++) {
+      const untilSeconds = startSeconds + Math.min(seconds, month * monthSeconds);
+      const began = performance.now();
+      await upkeep(threads, { kind: "start" });
+      const ran = await ask<WriterRan>(writers, {
+        kind: "run",
+        count: series,
+        stepSeconds,
+        startSeconds,
+        untilSeconds,
+        pointsMost: Number.MAX_SAFE_INTEGER,
+        rows: Number(values.rows),
+        commitsPerSecond: 0,
+        behindBytesMost: (Number(values["behind-mb"]) * 2 ** 20) / shards,
+        late: { share: Number(values["late-percent"]) / 100, secondsMost: Number(values["late-hours"]) * 3600 },
+        churnShare,
+        ...(tidyDays > 0 ? { tidySeconds: tidyDays * daySeconds } : {}),
+      });
+      await upkeep(threads, { kind: "pause" });
+      await upkeep(threads, { kind: "drain", all: true });
+      const points = sumOf(ran.map((each) => each.points));
+      const pointsPerSecond = Math.round((points * 1000) / (performance.now() - began));
+      reader ??= new Asked("store-reader", { ...place, shards });
+      const size = await reader.ask<SizeRan>({ kind: "size", tenants });
+      const { fileBytes, usedBytes } = await space(threads);
+      const ids = await ask<Uint32Array>(writers, { kind: "ids" });
+      const cells = cellsHeld(ladder, stepSeconds, untilSeconds - startSeconds) * series * shards;
+      const told: Month = {
+        month,
+        fileMb: round(fileBytes / 2 ** 20),
+        usedMb: round(usedBytes / 2 ** 20),
+        bytesPerSeries: Math.round(usedBytes / size.series),
+        livingSeries: size.series,
+        points: size.points,
+        cells,
+        bytesPerCell: round(usedBytes / cells),
+        rssMb: Math.round(process.memoryUsage().rss / 2 ** 20),
+        heapMb: Math.round(process.memoryUsage().heapUsed / 2 ** 20),
+        pointsPerSecond,
+        commit: spread(...ran.map(({ commitMs }) => commitMs)),
+        tidy: spread(...ran.map(({ tidyMs }) => tidyMs)),
+        ...(await readAll(reader, ids, ladder, untilSeconds)),
+        retired: sumOf(ran.map(({ retired }) => retired)),
+      };
+      months.push(told);
+      process.stderr.write(`${JSON.stringify(told)}\n`);
+    }
+    const wrong = judge(months, { ladder, stepSeconds, series: series * shards, churnShare });
+    const result = {
+      bench: "year",
+      series: series * shards,
+      stepSeconds,
+      days: Number(values.days),
+      ladder: values.ladder,
+      churnPercentPerWeek: Number(values["churn-percent"]),
+      latePercent: Number(values["late-percent"]),
+      shards,
+      months,
+      wrong,
+      rssPeakMb: Math.round(process.resourceUsage().maxRSS / 1024),
+      fileSystem: fileSystemOf(folder),
+      machine: machine(),
+    };
+    if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    else process.stdout.write(tableOf(months));
+    for (const sentence of wrong) process.stderr.write(`wrong: ${sentence}\n`);
+    if (wrong.length > 0) process.exitCode = 1;
+  } finally {
+    try {
+      for (const thread of [...(reader === undefined ? [] : [reader]), ...upkeeps, ...writers]) await thread.end();
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+async function readAll(reader: Asked, ids: Uint32Array[], ladder: Ladder, now: number) {
+  const query = async (job: Omit<ReaderRun, "kind" | "ids" | "secondsMost" | "queriesMost">) => {
+    const bounds = { secondsMost: 2, queriesMost: readQueries };
+    return spread((await reader.ask<ReaderRan>({ kind: "read", ids, ...bounds, ...job })).queryMs);
+  };
+  const find = ids.map((_, shard) => ({ tenant: `read${shard}`, pattern: "servers.*.h1.*" }));
+  const nothing = { start: now, stepSeconds: 60, width: 1 };
+  const reads: Record<string, Spread> = {};
+  for (const [range, backSeconds] of [
+    ["1h", 3600],
+    ["1d", daySeconds],
+    ["30d", 30 * daySeconds],
+    ["365d", 365 * daySeconds],
+  ] as const)
+    reads[range] = await query({ count: readCount, ...gridFor(ladder, now, backSeconds), find: undefined });
+  return { reads, find: await query({ count: readCount, ...nothing, find }) };
+}
+
+/** Summaries that a series of one point a step has in all rungs after so long: spans still open not counted. */
+export function cellsHeld(ladder: Ladder, stepSeconds: number, livedSeconds: number): number {
+  let cells = 0;
+  for (const rung of ladder.rungs)
+    cells += Math.min(livedSeconds, rung.spanSeconds) / Math.max(rung.stepSeconds, stepSeconds);
+  return cells;
+}
+
+/** Y2. Sentences; none when all is well. */
+export function judge(
+  months: readonly Pick<Month, "month" | "fileMb" | "usedMb" | "points" | "livingSeries">[],
+  load: { ladder: Ladder; stepSeconds: number; series: number; churnShare: number },
+): string[] {
+  const { ladder, stepSeconds, series, churnShare } = load;
+  const longest = longestSpan(ladder);
+  // A rung is let go of by whole spans, so it holds up to one more.
+  const coarsest = ladder.rungs.at(-1)?.stepSeconds ?? 1;
+  const slackSeconds = 360 * coarsest + daySeconds;
+  const full = months.filter(({ month }) => (month - 1) * monthSeconds >= longest + slackSeconds);
+  const first = full[0];
+  if (first === undefined || full.length < 3) return ["too short a run: the longest rung was not full for three months"];
+  const wrong: string[] = [];
+  const living = series * (1 + (churnShare * (longest + slackSeconds)) / (weekDays * daySeconds));
+  const pointsMost = (series * (longest + slackSeconds)) / stepSeconds;
+  for (const { month, usedMb, fileMb, points, livingSeries } of full) {
+    if (Math.abs(usedMb / first.usedMb - 1) > 0.1)
+      wrong.push(`month ${month}: ${usedMb} MB used, ${first.usedMb} in month ${first.month}`);
+    if (fileMb > first.fileMb * 1.05)
+      wrong.push(`month ${month}: the file grew to ${fileMb} MB from ${first.fileMb} in month ${first.month}`);
+    if (points > pointsMost) wrong.push(`month ${month}: ${points} points, the ladder holds ${pointsMost} at most`);
+    if (points < (series * longest * 0.98) / stepSeconds)
+      wrong.push(`month ${month}: ${points} points, fewer than the ladder promises`);
+    if (livingSeries > living * 1.05 || livingSeries < series)
+      wrong.push(`month ${month}: ${livingSeries} series live, ${Math.round(living)} may`);
+  }
+  return wrong;
+}
+
+function tableOf(months: readonly Month[]): string {
+  const rows = months.map((each) => {
+    const read = (range: string) => `${each.reads[range]?.p50Ms} / ${each.reads[range]?.p99Ms}`;
+    const { month, fileMb, usedMb, livingSeries, bytesPerSeries, bytesPerCell, rssMb, commit, find } = each;
+    const sizes = [month, fileMb, usedMb, livingSeries, bytesPerSeries, bytesPerCell, rssMb];
+    return [...sizes, commit.p99Ms, `${find.p50Ms} / ${find.p99Ms}`, ...["1h", "1d", "30d", "365d"].map(read)];
+  });
+  const head =
+    "month|file MB|used MB|living series|bytes a series|bytes a cell|RSS MB|commit p99 ms|find p50/p99 ms|1 h|1 d|30 d|365 d";
+  const heads = head.split("|");
+  const lines = [heads, heads.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`);
+  return `${lines.join("\n")}\n`;
+}
