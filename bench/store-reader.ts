@@ -13,7 +13,10 @@ const readers: ShardReader[] = [];
 for (let shard = 0; shard < data.shards; shard++) readers.push(await engine.openReader(shard));
 const random = seededRandom(11);
 
-async function withSnapshot<T>(shard: number, use: (snapshot: Snapshot) => Promise<T>): Promise<T | undefined> {
+async function withSnapshot<T>(
+  shard: number,
+  use: (snapshot: Snapshot) => Promise<T>,
+): Promise<T | undefined> {
   const snapshot = await readers[shard]?.snapshot();
   try {
     return snapshot === undefined ? undefined : await use(snapshot);

@@ -63,11 +63,10 @@ export interface UpkeepFigures {
   backlogMbMost: number;
 }
 
-export async function upkeep(
-  threads: { upkeeps: readonly Asked[] },
-  job: ToUpkeep,
-): Promise<UpkeepFigures> {
-  const ran = (await ask<UpkeepRan | string>(threads.upkeeps, job)).filter((each) => typeof each !== "string");
+export async function upkeep(threads: { upkeeps: readonly Asked[] }, job: ToUpkeep): Promise<UpkeepFigures> {
+  const ran = (await ask<UpkeepRan | string>(threads.upkeeps, job)).filter(
+    (each) => typeof each !== "string",
+  );
   const works = new Set(ran.flatMap(({ steps }) => Object.keys(steps)));
   const steps = [...works].map((work) => {
     const parts = ran.flatMap((each) => each.steps[work] ?? []);

@@ -30,20 +30,16 @@ async function step(shard: number, upkeep: ShardUpkeep, all: boolean): Promise<b
   const result = await upkeep.step({ nowSeconds: shared.seconds(shard), ladders, all });
   if (result.backlogBytes > backlogBytesMost) backlogBytesMost = result.backlogBytes;
   shared.setBehindBytes(shard, result.kind === "idle" ? 0 : result.backlogBytes);
-  switch (result.kind) {
-    case "idle":
-      return false;
-    case "overtaken":
-      overtaken++;
-      return true;
-    case "worked": {
-      const work = (taken[result.work] ??= { stepMs: [], rows: 0, bytes: 0 });
-      work.stepMs.push(performance.now() - began);
-      work.rows += result.rows;
-      work.bytes += result.bytes;
-      return true;
-    }
+  if (result.kind === "idle") return false;
+  if (result.kind === "overtaken") {
+    overtaken++;
+    return true;
   }
+  const work = (taken[result.work] ??= { stepMs: [], rows: 0, bytes: 0 });
+  work.stepMs.push(performance.now() - began);
+  work.rows += result.rows;
+  work.bytes += result.bytes;
+  return true;
 }
 
 async function run(): Promise<void> {

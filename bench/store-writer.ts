@@ -94,7 +94,9 @@ async function commit(deltas: ReturnType<Stream["next"]>["deltas"], receivedAtMs
     receivedAtMs,
     newSeries: set.newSeries(),
     deltas,
-    boots: [{ boot: "00112233445566778899aabbccddeeff", applied: [[1, offset + 1]], lastAppliedMs: receivedAtMs }],
+    boots: [
+      { boot: "00112233445566778899aabbccddeeff", applied: [[1, offset + 1]], lastAppliedMs: receivedAtMs },
+    ],
     keyed: [],
     ledger: [
       {
@@ -145,16 +147,19 @@ async function tidy(nowSeconds: number, tookMs: number[], ran: { retired: number
   }
 }
 
-parentPort?.on("message", async (job: WriterRun | { kind: "ids" } | { kind: "space" } | { kind: "close" }) => {
-  switch (job.kind) {
-    case "run":
-      return parentPort?.postMessage(await run(job));
-    case "ids":
-      return parentPort?.postMessage(set.ids.slice(0, readSeries));
-    case "space":
-      return parentPort?.postMessage(store.space());
-    case "close":
-      await store.close();
-      return parentPort?.postMessage("closed");
-  }
-});
+parentPort?.on(
+  "message",
+  async (job: WriterRun | { kind: "ids" } | { kind: "space" } | { kind: "close" }) => {
+    switch (job.kind) {
+      case "run":
+        return parentPort?.postMessage(await run(job));
+      case "ids":
+        return parentPort?.postMessage(set.ids.slice(0, readSeries));
+      case "space":
+        return parentPort?.postMessage(store.space());
+      case "close":
+        await store.close();
+        return parentPort?.postMessage("closed");
+    }
+  },
+);

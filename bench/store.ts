@@ -11,13 +11,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { SpaceUsed } from "../src/store/environment.ts";
 import { loadCpuSeconds, type ValueKind, valueKinds } from "./store-load.ts";
-import {
-  Shared,
-  type ReaderRan,
-  type ReaderRun,
-  type WriterRan,
-  type WriterRun,
-} from "./store-messages.ts";
+import { Shared, type ReaderRan, type ReaderRun, type WriterRan, type WriterRun } from "./store-messages.ts";
 import { reads, type ReadsFigure } from "./store-reads.ts";
 import { ask, Asked, round, space, spread, sumOf, upkeep } from "./store-threads.ts";
 
@@ -86,7 +80,9 @@ export async function run(words: string[]): Promise<void> {
     const loadSeconds = loadCpuSeconds(kind);
     const write = (job: Omit<WriterRun, "kind">) => ask<WriterRan>(bench.writers, { ...job, kind: "run" });
 
-    say(`history: ${historyDays} days at ${sparse} s, the last at ${dense} s, of ${readSeries * shards} series`);
+    say(
+      `history: ${historyDays} days at ${sparse} s, the last at ${dense} s, of ${readSeries * shards} series`,
+    );
     const common = { ...commonRun, rows, behindBytesMost };
     const begin = nowSeconds - historyDays * daySeconds;
     const dayBefore = Math.max(begin, nowSeconds - daySeconds);
@@ -138,7 +134,13 @@ export async function run(words: string[]): Promise<void> {
       const now = Math.max(...calm.map(({ endSeconds }) => endSeconds));
       const query = (job: Omit<ReaderRun, "kind" | "ids">) =>
         bench.reader().ask<ReaderRan>({ ...job, ids, kind: "read" });
-      for await (const figure of reads(query, { shards, now, historyDays, readSeconds, ladder: values.ladder })) {
+      for await (const figure of reads(query, {
+        shards,
+        now,
+        historyDays,
+        readSeconds,
+        ladder: values.ladder,
+      })) {
         say(JSON.stringify(figure));
         figures.push(figure);
       }

@@ -101,7 +101,10 @@ export async function run(words: string[]): Promise<void> {
         rows: Number(values.rows),
         commitsPerSecond: 0,
         behindBytesMost: (Number(values["behind-mb"]) * 2 ** 20) / shards,
-        late: { share: Number(values["late-percent"]) / 100, secondsMost: Number(values["late-hours"]) * 3600 },
+        late: {
+          share: Number(values["late-percent"]) / 100,
+          secondsMost: Number(values["late-hours"]) * 3600,
+        },
         churnShare,
         ...(tidyDays > 0 ? { tidySeconds: tidyDays * daySeconds } : {}),
       });
@@ -156,7 +159,8 @@ export async function run(words: string[]): Promise<void> {
     if (wrong.length > 0) process.exitCode = 1;
   } finally {
     try {
-      for (const thread of [...(reader === undefined ? [] : [reader]), ...upkeeps, ...writers]) await thread.end();
+      for (const thread of [...(reader === undefined ? [] : [reader]), ...upkeeps, ...writers])
+        await thread.end();
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -201,7 +205,8 @@ export function judge(
   const slackSeconds = 360 * coarsest + daySeconds;
   const full = months.filter(({ month }) => (month - 1) * monthSeconds >= longest + slackSeconds);
   const first = full[0];
-  if (first === undefined || full.length < 3) return ["too short a run: the longest rung was not full for three months"];
+  if (first === undefined || full.length < 3)
+    return ["too short a run: the longest rung was not full for three months"];
   const wrong: string[] = [];
   const living = series * (1 + (churnShare * (longest + slackSeconds)) / (weekDays * daySeconds));
   const pointsMost = (series * (longest + slackSeconds)) / stepSeconds;
@@ -209,8 +214,11 @@ export function judge(
     if (Math.abs(usedMb / first.usedMb - 1) > 0.1)
       wrong.push(`month ${month}: ${usedMb} MB used, ${first.usedMb} in month ${first.month}`);
     if (fileMb > first.fileMb * 1.05)
-      wrong.push(`month ${month}: the file grew to ${fileMb} MB from ${first.fileMb} in month ${first.month}`);
-    if (points > pointsMost) wrong.push(`month ${month}: ${points} points, the ladder holds ${pointsMost} at most`);
+      wrong.push(
+        `month ${month}: the file grew to ${fileMb} MB from ${first.fileMb} in month ${first.month}`,
+      );
+    if (points > pointsMost)
+      wrong.push(`month ${month}: ${points} points, the ladder holds ${pointsMost} at most`);
     if (points < (series * longest * 0.98) / stepSeconds)
       wrong.push(`month ${month}: ${points} points, fewer than the ladder promises`);
     if (livingSeries > living * 1.05 || livingSeries < series)
@@ -224,7 +232,12 @@ function tableOf(months: readonly Month[]): string {
     const read = (range: string) => `${each.reads[range]?.p50Ms} / ${each.reads[range]?.p99Ms}`;
     const { month, fileMb, usedMb, livingSeries, bytesPerSeries, bytesPerCell, rssMb, commit, find } = each;
     const sizes = [month, fileMb, usedMb, livingSeries, bytesPerSeries, bytesPerCell, rssMb];
-    return [...sizes, commit.p99Ms, `${find.p50Ms} / ${find.p99Ms}`, ...["1h", "1d", "30d", "365d"].map(read)];
+    return [
+      ...sizes,
+      commit.p99Ms,
+      `${find.p50Ms} / ${find.p99Ms}`,
+      ...["1h", "1d", "30d", "365d"].map(read),
+    ];
   });
   const head =
     "month|file MB|used MB|living series|bytes a series|bytes a cell|RSS MB|commit p99 ms|find p50/p99 ms|1 h|1 d|30 d|365 d";
