@@ -73,6 +73,8 @@ export interface UpkeepRan {
   overtaken: number;
   /** Of a shard, in blobs. */
   backlogBytesMost: number;
+  /** Of all its shards, as it was left. */
+  backlogBytes: number;
 }
 
 export interface ReaderData extends Place {

@@ -50,7 +50,7 @@ export async function* reads(
   ];
   const patterns = new Map([
     [1, "servers.a.h0.requests-latency-7"],
-    [100, "servers.a.h3.*"],
+    [100, "servers.a.h1.*"],
     [5000, "servers.a.*.*"],
   ]);
   for (const [count, pattern] of patterns)

@@ -60,7 +60,10 @@ export async function ask<T>(threads: readonly Asked[], question: object): Promi
 export interface UpkeepFigures {
   steps: Record<string, { step: Spread; rows: number; mb: number }>;
   overtaken: number;
+  /** Of a shard. */
   backlogMbMost: number;
+  /** Of all shards, as it was left. */
+  backlogMb: number;
 }
 
 export async function upkeep(threads: { upkeeps: readonly Asked[] }, job: ToUpkeep): Promise<UpkeepFigures> {
@@ -80,6 +83,7 @@ export async function upkeep(threads: { upkeeps: readonly Asked[] }, job: ToUpke
   return {
     steps: Object.fromEntries(steps),
     overtaken: sumOf(ran.map((each) => each.overtaken)),
+    backlogMb: round(sumOf(ran.map((each) => each.backlogBytes)) / 2 ** 20),
     backlogMbMost: round(Math.max(0, ...ran.map((each) => each.backlogBytesMost)) / 2 ** 20),
   };
 }

@@ -6,6 +6,7 @@ import { parseLadder } from "../src/metric/bucket.ts";
 import { compileLadderRules } from "../src/metric/ladder-rules.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
 import type { ShardUpkeep } from "../src/store/store.ts";
+import { sumOf } from "./store-threads.ts";
 import { Shared, type ToUpkeep, type UpkeepData, type UpkeepRan } from "./store-messages.ts";
 
 const data = workerData as UpkeepData;
@@ -21,6 +22,7 @@ const idleMs = 20;
 let taken: Record<string, { stepMs: number[]; rows: number; bytes: number }> = {};
 let overtaken = 0;
 let backlogBytesMost = 0;
+const backlog = new Map<number, number>();
 let running: Promise<void> | undefined;
 let pausing = false;
 
@@ -28,6 +30,7 @@ let pausing = false;
 async function step(shard: number, upkeep: ShardUpkeep, all: boolean): Promise<boolean> {
   const began = performance.now();
   const result = await upkeep.step({ nowSeconds: shared.seconds(shard), ladders, all });
+  backlog.set(shard, result.backlogBytes);
   if (result.backlogBytes > backlogBytesMost) backlogBytesMost = result.backlogBytes;
   shared.setBehindBytes(shard, result.kind === "idle" ? 0 : result.backlogBytes);
   if (result.kind === "idle") return false;
@@ -62,7 +65,7 @@ function report(): UpkeepRan {
       { stepMs: Float64Array.from(stepMs), rows, bytes },
     ]),
   );
-  const ran = { steps, overtaken, backlogBytesMost };
+  const ran = { steps, overtaken, backlogBytesMost, backlogBytes: sumOf(backlog.values()) };
   taken = {};
   backlogBytesMost = 0;
   overtaken = 0;

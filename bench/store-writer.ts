@@ -16,7 +16,7 @@ const waitMs = 5;
 const generation = new Uint16Array(data.series);
 const utf8 = new TextEncoder();
 
-/** Of 8,000 series to read servers.a.*.* are 5,000 over all four shards, servers.a.h3.* a hundred of one. */
+/** Of 8,000 series to read servers.a.*.* are 5,000 over all four shards, servers.a.h1.* a hundred of one. */
 function keyOf(local: number) {
   const old = generation[local] ?? 0;
   const part = local < readSeries ? (local < readSeries * 0.625 ? "a" : "b") : "c";

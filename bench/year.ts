@@ -6,15 +6,13 @@
 // Y2. At its end it fails unless the store stayed what the ladder says: once the longest rung is full, the same bytes
 //     for the same series, no more points than rungs and open spans hold, and a file that has stopped growing.
 //
-//   npm run bench -- year [--json] [--series 1000] [--days 365] ...
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+//   npm run bench -- year [--json] [--series 600] [--days 365] ...
 import { parseArgs } from "node:util";
 import { longestSpan, type Ladder } from "../src/metric/bucket.ts";
-import { fileSystemOf, machine } from "./store.ts";
+import { fileSystemOf, machine, withFolder } from "./store-place.ts";
 import { Shared, type ReaderRan, type ReaderRun, type SizeRan, type WriterRan } from "./store-messages.ts";
 import { gridFor, ladderOf } from "./store-reads.ts";
+import { tableOf } from "./store-report.ts";
 import { ask, Asked, round, space, spread, sumOf, upkeep, type Spread } from "./store-threads.ts";
 
 const daySeconds = 86_400;
@@ -25,6 +23,9 @@ const readQueries = 100;
 /** What is read: so many series of one shard at a time. */
 const readCount = 100;
 
+/** A late point is of the ladder's last days that much earlier. */
+const lateDaysMost = 7;
+
 export interface Month {
   month: number;
   fileMb: number;
@@ -34,6 +35,8 @@ export interface Month {
   livingSeries: number;
   /** In the longest rung. */
   points: number;
+  /** Since the beginning. */
+  committed: number;
   /** Summaries that the rungs hold, by the ladder, and bytes for each. */
   cells: number;
   bytesPerCell: number;
@@ -47,11 +50,31 @@ export interface Month {
   retired: number;
 }
 
+interface Options {
+  shards: number;
+  /** Of a shard. */
+  series: number;
+  stepSeconds: number;
+  /** To live. */
+  seconds: number;
+  ladderText: string;
+  ladder: Ladder;
+  /** Of a commit. */
+  rows: number;
+  churnShare: number;
+  late: { share: number; secondsMost: number };
+  tidySeconds: number;
+  /** Of a shard. */
+  behindBytesMost: number;
+  mapBytes: number;
+  json: boolean;
+}
+
 export async function run(words: string[]): Promise<void> {
   const { values } = parseArgs({
     args: words,
     options: {
-      series: { type: "string", default: "1000" },
+      series: { type: "string", default: "600" },
       step: { type: "string", default: "60" },
       days: { type: "string", default: "365" },
       ladder: { type: "string", default: "60s:7d,600s:60d,3600s:180d" },
@@ -69,102 +92,114 @@ export async function run(words: string[]): Promise<void> {
   });
   const shards = Number(values.shards);
   const series = Math.ceil(Number(values.series) / shards);
-  const stepSeconds = Number(values.step);
-  const seconds = Number(values.days) * daySeconds;
-  const churnShare = Number(values["churn-percent"]) / 100;
   const tidyDays = Number(values["tidy-days"]);
-  const ladder = ladderOf(values.ladder);
-  if (values.folder !== undefined) mkdirSync(values.folder, { recursive: true });
-  const folder = mkdtempSync(join(resolve(values.folder ?? tmpdir()), "millrace-bench-"));
-  const place = { folder, mapBytes: Number(values["map-gb"]) * 2 ** 30, shared: Shared.forShards(shards) };
+  const options: Options = {
+    shards,
+    series,
+    stepSeconds: Number(values.step),
+    seconds: Number(values.days) * daySeconds,
+    ladderText: values.ladder,
+    ladder: ladderOf(values.ladder),
+    rows: Number(values.rows),
+    churnShare: Number(values["churn-percent"]) / 100,
+    late: { share: Number(values["late-percent"]) / 100, secondsMost: Number(values["late-hours"]) * 3600 },
+    tidySeconds: tidyDays > 0 ? tidyDays * daySeconds : Number.MAX_SAFE_INTEGER,
+    behindBytesMost: (Number(values["behind-mb"]) * 2 ** 20) / shards,
+    mapBytes: Number(values["map-gb"]) * 2 ** 30,
+    json: values.json,
+  };
+  await withFolder(values.folder, (folder) => live(folder, options));
+}
+
+async function live(folder: string, options: Options): Promise<void> {
+  const { shards, series, stepSeconds, seconds, ladder, ladderText, mapBytes } = options;
+  const place = { folder, mapBytes, shared: Shared.forShards(shards) };
   const all = Array.from({ length: shards }, (_, shard) => shard);
   const tenants = all.map((shard) => ({ shard, tenant: `read${shard}` }));
   const writers = all.map(
     (shard) => new Asked("store-writer", { ...place, shard, series, readSeries: series, values: "mixed" }),
   );
-  const upkeeps = [new Asked("store-upkeep", { ...place, ladder: values.ladder, shards: all })];
+  const upkeeps = [new Asked("store-upkeep", { ...place, ladder: ladderText, shards: all })];
   const threads = { writers, upkeeps };
   let reader: Asked | undefined;
-  try {
-    const months: Month[] = [];
-    for (let month = 1; (month - 1) * monthSeconds < seconds; month++) {
-      const untilSeconds = startSeconds + Math.min(seconds, month * monthSeconds);
-      const began = performance.now();
-      await upkeep(threads, { kind: "start" });
-      const ran = await ask<WriterRan>(writers, {
-        kind: "run",
-        count: series,
-        stepSeconds,
-        startSeconds,
-        untilSeconds,
-        pointsMost: Number.MAX_SAFE_INTEGER,
-        rows: Number(values.rows),
-        commitsPerSecond: 0,
-        behindBytesMost: (Number(values["behind-mb"]) * 2 ** 20) / shards,
-        late: {
-          share: Number(values["late-percent"]) / 100,
-          secondsMost: Number(values["late-hours"]) * 3600,
-        },
-        churnShare,
-        ...(tidyDays > 0 ? { tidySeconds: tidyDays * daySeconds } : {}),
-      });
-      await upkeep(threads, { kind: "pause" });
-      await upkeep(threads, { kind: "drain", all: true });
-      const points = sumOf(ran.map((each) => each.points));
-      const pointsPerSecond = Math.round((points * 1000) / (performance.now() - began));
-      reader ??= new Asked("store-reader", { ...place, shards });
-      const size = await reader.ask<SizeRan>({ kind: "size", tenants });
-      const { fileBytes, usedBytes } = await space(threads);
-      const ids = await ask<Uint32Array>(writers, { kind: "ids" });
-      const cells = cellsHeld(ladder, stepSeconds, untilSeconds - startSeconds) * series * shards;
-      const told: Month = {
-        month,
-        fileMb: round(fileBytes / 2 ** 20),
-        usedMb: round(usedBytes / 2 ** 20),
-        bytesPerSeries: Math.round(usedBytes / size.series),
-        livingSeries: size.series,
-        points: size.points,
-        cells,
-        bytesPerCell: round(usedBytes / cells),
-        rssMb: Math.round(process.memoryUsage().rss / 2 ** 20),
-        heapMb: Math.round(process.memoryUsage().heapUsed / 2 ** 20),
-        pointsPerSecond,
-        commit: spread(...ran.map(({ commitMs }) => commitMs)),
-        tidy: spread(...ran.map(({ tidyMs }) => tidyMs)),
-        ...(await readAll(reader, ids, ladder, untilSeconds)),
-        retired: sumOf(ran.map(({ retired }) => retired)),
-      };
-      months.push(told);
-      process.stderr.write(`${JSON.stringify(told)}\n`);
-    }
-    const wrong = judge(months, { ladder, stepSeconds, series: series * shards, churnShare });
-    const result = {
-      bench: "year",
-      series: series * shards,
+  const months: Month[] = [];
+  let committed = 0;
+  for (let month = 1; (month - 1) * monthSeconds < seconds; month++) {
+    const untilSeconds = startSeconds + Math.min(seconds, month * monthSeconds);
+    const began = performance.now();
+    await upkeep(threads, { kind: "start" });
+    const ran = await ask<WriterRan>(writers, {
+      kind: "run",
+      count: series,
       stepSeconds,
-      days: Number(values.days),
-      ladder: values.ladder,
-      churnPercentPerWeek: Number(values["churn-percent"]),
-      latePercent: Number(values["late-percent"]),
-      shards,
-      months,
-      wrong,
-      rssPeakMb: Math.round(process.resourceUsage().maxRSS / 1024),
-      fileSystem: fileSystemOf(folder),
-      machine: machine(),
+      startSeconds,
+      untilSeconds,
+      pointsMost: Number.MAX_SAFE_INTEGER,
+      rows: options.rows,
+      commitsPerSecond: 0,
+      behindBytesMost: options.behindBytesMost,
+      late: options.late,
+      churnShare: options.churnShare,
+      tidySeconds: options.tidySeconds,
+    });
+    await upkeep(threads, { kind: "pause" });
+    await upkeep(threads, { kind: "drain", all: true });
+    const points = sumOf(ran.map((each) => each.points));
+    committed += points;
+    const pointsPerSecond = Math.round((points * 1000) / (performance.now() - began));
+    reader ??= new Asked("store-reader", { ...place, shards });
+    const size = await reader.ask<SizeRan>({ kind: "size", tenants });
+    const { fileBytes, usedBytes } = await space(threads);
+    const ids = await ask<Uint32Array>(writers, { kind: "ids" });
+    const cells = cellsHeld(ladder, stepSeconds, untilSeconds - startSeconds) * series * shards;
+    const told: Month = {
+      month,
+      fileMb: round(fileBytes / 2 ** 20),
+      usedMb: round(usedBytes / 2 ** 20),
+      bytesPerSeries: Math.round(usedBytes / size.series),
+      livingSeries: size.series,
+      points: size.points,
+      committed,
+      cells,
+      bytesPerCell: round(usedBytes / cells),
+      rssMb: Math.round(process.memoryUsage().rss / 2 ** 20),
+      heapMb: Math.round(process.memoryUsage().heapUsed / 2 ** 20),
+      pointsPerSecond,
+      commit: spread(...ran.map(({ commitMs }) => commitMs)),
+      tidy: spread(...ran.map(({ tidyMs }) => tidyMs)),
+      ...(await readAll(reader, ids, ladder, untilSeconds)),
+      retired: sumOf(ran.map(({ retired }) => retired)),
     };
-    if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
-    else process.stdout.write(tableOf(months));
-    for (const sentence of wrong) process.stderr.write(`wrong: ${sentence}\n`);
-    if (wrong.length > 0) process.exitCode = 1;
-  } finally {
-    try {
-      for (const thread of [...(reader === undefined ? [] : [reader]), ...upkeeps, ...writers])
-        await thread.end();
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    months.push(told);
+    process.stderr.write(`${JSON.stringify(told)}\n`);
   }
+  const wrong = judge(months, {
+    ladder,
+    stepSeconds,
+    series: series * shards,
+    churnShare: options.churnShare,
+  });
+  const result = {
+    bench: "year",
+    series: series * shards,
+    stepSeconds,
+    days: seconds / daySeconds,
+    ladder: ladderText,
+    churnPercentPerWeek: options.churnShare * 100,
+    latePercent: options.late.share * 100,
+    shards,
+    months,
+    wrong,
+    rssPeakMb: Math.round(process.resourceUsage().maxRSS / 1024),
+    fileSystem: fileSystemOf(folder),
+    machine: machine(),
+  };
+  if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  else process.stdout.write(monthTable(months));
+  for (const sentence of wrong) process.stderr.write(`wrong: ${sentence}\n`);
+  if (wrong.length > 0) process.exitCode = 1;
+  for (const thread of [...(reader === undefined ? [] : [reader]), ...upkeeps, ...writers])
+    await thread.end();
 }
 
 async function readAll(reader: Asked, ids: Uint32Array[], ladder: Ladder, now: number) {
@@ -195,7 +230,7 @@ export function cellsHeld(ladder: Ladder, stepSeconds: number, livedSeconds: num
 
 /** Y2. Sentences; none when all is well. */
 export function judge(
-  months: readonly Pick<Month, "month" | "fileMb" | "usedMb" | "points" | "livingSeries">[],
+  months: readonly Pick<Month, "month" | "fileMb" | "usedMb" | "points" | "committed" | "livingSeries">[],
   load: { ladder: Ladder; stepSeconds: number; series: number; churnShare: number },
 ): string[] {
   const { ladder, stepSeconds, series, churnShare } = load;
@@ -210,13 +245,14 @@ export function judge(
   const wrong: string[] = [];
   const living = series * (1 + (churnShare * (longest + slackSeconds)) / (weekDays * daySeconds));
   const pointsMost = (series * (longest + slackSeconds)) / stepSeconds;
-  for (const { month, usedMb, fileMb, points, livingSeries } of full) {
+  for (const { month, points, committed } of months)
+    if (month * monthSeconds + daySeconds * lateDaysMost <= longest && points !== committed)
+      wrong.push(
+        `month ${month}: ${points} points of ${committed} that were committed and are still to be held`,
+      );
+  for (const { month, usedMb, points, livingSeries } of full) {
     if (Math.abs(usedMb / first.usedMb - 1) > 0.1)
       wrong.push(`month ${month}: ${usedMb} MB used, ${first.usedMb} in month ${first.month}`);
-    if (fileMb > first.fileMb * 1.05)
-      wrong.push(
-        `month ${month}: the file grew to ${fileMb} MB from ${first.fileMb} in month ${first.month}`,
-      );
     if (points > pointsMost)
       wrong.push(`month ${month}: ${points} points, the ladder holds ${pointsMost} at most`);
     if (points < (series * longest * 0.98) / stepSeconds)
@@ -224,10 +260,13 @@ export function judge(
     if (livingSeries > living * 1.05 || livingSeries < series)
       wrong.push(`month ${month}: ${livingSeries} series live, ${Math.round(living)} may`);
   }
+  const [before, last] = [months.at(-4), months.at(-1)];
+  if (before !== undefined && last !== undefined && last.fileMb > before.fileMb * 1.05)
+    wrong.push(`the file grew to ${last.fileMb} MB from ${before.fileMb} three months before`);
   return wrong;
 }
 
-function tableOf(months: readonly Month[]): string {
+function monthTable(months: readonly Month[]): string {
   const rows = months.map((each) => {
     const read = (range: string) => `${each.reads[range]?.p50Ms} / ${each.reads[range]?.p99Ms}`;
     const { month, fileMb, usedMb, livingSeries, bytesPerSeries, bytesPerCell, rssMb, commit, find } = each;
@@ -241,7 +280,5 @@ function tableOf(months: readonly Month[]): string {
   });
   const head =
     "month|file MB|used MB|living series|bytes a series|bytes a cell|RSS MB|commit p99 ms|find p50/p99 ms|1 h|1 d|30 d|365 d";
-  const heads = head.split("|");
-  const lines = [heads, heads.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`);
-  return `${lines.join("\n")}\n`;
+  return tableOf(head.split("|"), rows);
 }
