@@ -6,8 +6,8 @@
 //     than one step before it are dropped. So a point labelled t holds the values from t - step on, as in Graphite.
 //     The last one may hold fewer values.
 // M3. maxDataPoints=1 makes one point of everything, at the series' start.
-// M4. Averages are averaged: each fine value weighs the same, however many points it holds. Graphite does so; a
-//     weighted average is what a coarser rung of the ladder gives.
+// M4. Plain values weigh the same each: what a function made of points has no points any more. Stored series don't
+//     come this way: their summaries are merged by the same plan (view.ts, V3), so that their averages stay exact.
 import { unreachable } from "../base/assert.ts";
 
 export const hows = ["average", "sum", "min", "max", "first", "last"] as const;

@@ -5,7 +5,11 @@
 // R2. Reversed bounds are swapped, equal ones are refused.
 // R3. No grid is wider than the ladder: nothing older than its longest span or further ahead than what doors accept
 //     can be stored, so such parts of a range are left out of the answer, as Graphite leaves them out.
+// R4. A range that reaches back before a change of the ladder is read at the coarser step of both: a finer one would
+//     show holes where there is only less detail.
+import { assert } from "../base/assert.ts";
 import { aheadSecondsMax, longestSpan, type Ladder, type Rung } from "../metric/bucket.ts";
+import type { LadderSince } from "../metric/ladder-rules.ts";
 import { parseTime } from "./time.ts";
 import { zoneOf } from "./zone.ts";
 
@@ -55,8 +59,13 @@ export function pickRung(ladder: Ladder, fromSeconds: number, nowSeconds: number
 }
 
 /** R3. Never empty: a range that lies wholly outside keeps a step at its near end. */
-export function clipRange(range: Range, ladder: Ladder, stepSeconds: number, nowSeconds: number): Range {
-  const oldest = Math.max(0, nowSeconds - longestSpan(ladder));
+export function clipRange(
+  range: Range,
+  reachSeconds: number,
+  stepSeconds: number,
+  nowSeconds: number,
+): Range {
+  const oldest = Math.max(0, nowSeconds - reachSeconds);
   const newest = nowSeconds + aheadSecondsMax;
   const from = Math.max(range.from, Math.min(oldest, range.until - stepSeconds));
   const until = Math.min(range.until, Math.max(newest, from + stepSeconds));
@@ -76,6 +85,21 @@ export function gridOf(range: Range, stepSeconds: number): Grid {
   const start = range.from - mod(range.from, stepSeconds) + stepSeconds;
   const last = range.until - mod(range.until, stepSeconds);
   return { start, stepSeconds, width: Math.max(1, (last - start) / stepSeconds + 1) };
+}
+
+/** The grid that a series with these ladders is read on: R1, R3, R4. */
+export function gridOfSeries(range: Range, ladders: readonly LadderSince[], nowSeconds: number): Grid {
+  let stepSeconds = 0;
+  let reachSeconds = 0;
+  for (const [i, { fromSeconds, ladder }] of ladders.entries()) {
+    const untilSeconds = ladders[i + 1]?.fromSeconds ?? Number.POSITIVE_INFINITY;
+    if (i > 0 && fromSeconds > Math.min(range.until, nowSeconds)) break;
+    if (untilSeconds <= Math.min(range.from, nowSeconds)) continue;
+    stepSeconds = Math.max(stepSeconds, pickRung(ladder, range.from, nowSeconds).stepSeconds);
+    reachSeconds = Math.max(reachSeconds, longestSpan(ladder));
+  }
+  assert(stepSeconds > 0, "at any time one of the ladders holds");
+  return gridOf(clipRange(range, reachSeconds, stepSeconds, nowSeconds), stepSeconds);
 }
 
 /** As Python's %: never negative. */

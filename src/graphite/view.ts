@@ -1,10 +1,12 @@
 // Views: what of a stored summary is shown. `web.cpu:max` shows the greatest value of each bucket; without a suffix
-// the average is shown.
+// the tenant's rules say what is shown (default-view.ts), and where they say nothing, the average.
 //
 // V1. The suffix is kept in the answer's target. A stored name that really ends so wins over the view.
 // V2. A bucket without a point is null (NaN in columns), never 0, for `:count` and `:sum` too.
+// V3. A graph is right at every zoom: where buckets share a point their summaries are merged first and viewed then. An
+//     average is the sum over the count of all points in it, not an average of averages.
 import { unreachable } from "../base/assert.ts";
-import type { How } from "./consolidate.ts";
+import { consolidatedWidth, type Consolidation } from "./consolidate.ts";
 
 export const views = ["avg", "sum", "min", "max", "count", "last"] as const;
 export type View = (typeof views)[number];
@@ -20,16 +22,6 @@ export function splitView(target: string): { pattern: string; view: View } | und
   return { pattern: target.slice(0, match.index), view: match[1] as View };
 }
 
-/** How points of this view become one when a graph has room for fewer. */
-export const consolidationOf: Readonly<Record<View, How>> = {
-  avg: "average",
-  sum: "sum",
-  min: "min",
-  max: "max",
-  count: "sum",
-  last: "last",
-};
-
 /** Columns of summaries; `points` 0 means that the bucket is empty. */
 export interface SummaryColumns {
   readonly points: Float64Array;
@@ -39,29 +31,65 @@ export interface SummaryColumns {
   readonly last: Float64Array;
 }
 
-/** Cells [from, from + width) as values, NaN where there is none. */
-export function viewValues(columns: SummaryColumns, from: number, width: number, view: View): Float64Array {
-  const values = new Float64Array(width);
-  for (let i = 0; i < width; i++) values[i] = valueOf(columns, from + i, view);
+/**
+ * Cells [from, from + width) as the points of a plan. NaN where fewer than `xFilesFactor` (0 to 1) of a point's buckets
+ * have a point, or none.
+ */
+export function viewPoints(
+  columns: SummaryColumns,
+  from: number,
+  width: number,
+  view: View,
+  plan: Consolidation,
+  xFilesFactor: number,
+): Float64Array {
+  const values = new Float64Array(consolidatedWidth(width, plan));
+  for (let i = 0; i < values.length; i++) {
+    const first = plan.drop + i * plan.perPoint;
+    const end = Math.min(width, first + plan.perPoint);
+    values[i] = valueOf(columns, from + first, from + end, view, xFilesFactor);
+  }
   return values;
 }
 
-function valueOf(columns: SummaryColumns, at: number, view: View): number {
-  const points = columns.points[at] ?? 0;
-  if (points === 0) return Number.NaN;
+/** V3: of cells [from, to), which are in the order of time. */
+function valueOf(
+  columns: SummaryColumns,
+  from: number,
+  to: number,
+  view: View,
+  xFilesFactor: number,
+): number {
+  let there = 0;
+  let points = 0;
+  let sum = 0;
+  let min = Number.POSITIVE_INFINITY;
+  let max = Number.NEGATIVE_INFINITY;
+  let last = Number.NaN;
+  for (let at = from; at < to; at++) {
+    const of = columns.points[at] ?? 0;
+    if (of === 0) continue;
+    there += 1;
+    points += of;
+    sum += columns.sum[at] ?? 0;
+    min = Math.min(min, columns.min[at] ?? min);
+    max = Math.max(max, columns.max[at] ?? max);
+    last = columns.last[at] ?? last;
+  }
+  if (there === 0 || there / (to - from) < xFilesFactor) return Number.NaN;
   switch (view) {
     case "avg":
-      return (columns.sum[at] ?? 0) / points;
+      return sum / points;
     case "sum":
-      return columns.sum[at] ?? 0;
+      return sum;
     case "min":
-      return columns.min[at] ?? 0;
+      return min;
     case "max":
-      return columns.max[at] ?? 0;
+      return max;
     case "count":
       return points;
     case "last":
-      return columns.last[at] ?? 0;
+      return last;
     default:
       return unreachable(view);
   }

@@ -85,6 +85,26 @@ export function ladderAt(ladders: readonly LadderSince[], seconds: number): Ladd
   return found?.ladder ?? { rungs: [] };
 }
 
+/** Bounds of what one tenant may ask for: each ladder is a family of pieces of its own in every store. */
+export const rulesMax = 64;
+export const laddersMax = 16;
+export const schemaSetsMax = 8;
+const rungsMax = 8;
+const spanSecondsMax = 20 * 31_536_000;
+
+/** Why a tenant may not have this ladder, if so. */
+export function ladderProblem({ rungs }: Ladder): string | undefined {
+  if (rungs.length > rungsMax) return `${rungs.length} steps; at most ${rungsMax} are served`;
+  for (const [i, { spanSeconds, stepSeconds }] of rungs.entries()) {
+    if (spanSeconds > spanSecondsMax) return `${spanSeconds}s is longer than 20 years`;
+    const coarser = rungs[i + 1];
+    // As whisper has it: what a coarser value is made of must still be there when it is.
+    if (coarser !== undefined && spanSeconds < coarser.stepSeconds)
+      return `${stepSeconds}s is kept for ${spanSeconds}s, which is less than the next step of ${coarser.stepSeconds}s`;
+  }
+  return undefined;
+}
+
 /** How far back any series of these rules can reach. */
 export function longestOf(standard: Ladder, sets: readonly SchemasSince[]): number {
   const rules = sets.flatMap((set) => set.rules);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tagsOf } from "../../src/graphite/tags.ts";
 import { parseTarget, pythonFloat } from "../../src/graphite/target.ts";
-import { splitView, type View, viewValues, views } from "../../src/graphite/view.ts";
+import { splitView, type View, viewPoints, views } from "../../src/graphite/view.ts";
 
 function parsed(text: string, expected: string): void {
   const target = parseTarget(text);
@@ -65,8 +65,9 @@ test("views show the parts of a summary, V2: and null where there is no point", 
     last: Float64Array.of(9, 3, 0, -2),
   };
   function f(view: View, expected: number[]): void {
-    assert.deepEqual([...viewValues(columns, 1, 3, view)], expected);
+    assert.deepEqual([...viewPoints(columns, 1, 3, view, plan, 0)], expected);
   }
+  const plan = { start: 0, stepSeconds: 1, drop: 0, perPoint: 1 };
   f("avg", [2.5, Number.NaN, -2]);
   f("sum", [10, Number.NaN, -2]);
   f("min", [-1, Number.NaN, -2]);
@@ -79,6 +80,28 @@ test("views show the parts of a summary, V2: and null where there is no point", 
 function tags(name: string, expected: Record<string, string>): void {
   assert.deepEqual({ ...tagsOf(name) }, expected);
 }
+
+test("V3: buckets that share a point are merged first and viewed then", () => {
+  const columns = {
+    points: Float64Array.of(9, 1, 0, 3, 0, 0, 2),
+    sum: Float64Array.of(9, 10, 0, 2, 0, 0, -2),
+    min: Float64Array.of(9, 10, Number.NaN, -4, Number.NaN, Number.NaN, -1),
+    max: Float64Array.of(9, 10, Number.NaN, 5, Number.NaN, Number.NaN, -1),
+    last: Float64Array.of(9, 10, Number.NaN, 1, Number.NaN, Number.NaN, -1),
+  };
+  const plan = { start: 0, stepSeconds: 3, drop: 1, perPoint: 3 };
+  function f(view: View, expected: number[], xFilesFactor = 0): void {
+    assert.deepEqual([...viewPoints(columns, 0, 7, view, plan, xFilesFactor)], expected);
+  }
+  f("avg", [3, -1]);
+  f("sum", [12, -2]);
+  f("min", [-4, -1]);
+  f("max", [10, -1]);
+  f("count", [4, 2]);
+  f("last", [1, -1]);
+  f("sum", [12, Number.NaN], 0.5);
+  f("sum", [Number.NaN, Number.NaN], 0.7);
+});
 
 test("tags of a name", () => {
   tags("web.cpu", { name: "web.cpu" });
