@@ -11,6 +11,7 @@ import { projectFolder } from "./project.ts";
 import { seriesDelete, seriesList } from "./series.ts";
 import { settingsMarkdown, settingsText } from "./settings.ts";
 import * as tenant from "./tenant.ts";
+import { type RulesOptions, tenantRules } from "./tenant-rules.ts";
 import { up } from "./up.ts";
 
 type Flags = Partial<Record<SettingName, string>>;
@@ -73,6 +74,15 @@ const tenants = program.command("tenant").description("who may send and read");
 const json = (made: Command): Command => made.option("--json", "one JSON object or array on stdout");
 const output = (options: Record<string, unknown>): tenant.Output => ({ json: options["json"] === true });
 
+function rulesOptions(options: Record<string, unknown>): RulesOptions {
+  const file = (name: string) => (typeof options[name] === "string" ? options[name] : undefined);
+  return {
+    schemas: file("schemas"),
+    aggregation: file("aggregation"),
+    dryRun: options["dryRun"] === true,
+  };
+}
+
 json(command(tenants, "add <name>", "add a tenant; prints its keys, once")).action(
   (name: string, options: Record<string, unknown>) =>
     tenant.tenantAdd(name, output(options), flagsOf(options)),
@@ -87,6 +97,19 @@ json(command(tenants, "show <name>", "show a tenant, its keys by the beginning o
 json(command(tenants, "adopt", "believe the directory as it is now, although most tenants are gone")).action(
   (options: Record<string, unknown>) => tenant.tenantAdopt(output(options), flagsOf(options)),
 );
+json(
+  command(
+    tenants,
+    "rules <name>",
+    "show a tenant's retention and default views, or set them from carbon's files (- is stdin)",
+  ),
+)
+  .option("--schemas <file>", "storage-schemas.conf: how long which series are kept in which steps")
+  .option("--aggregation <file>", "storage-aggregation.conf: what is shown of which series")
+  .option("--dry-run", "only show what would change")
+  .action((name: string, options: Record<string, unknown>) =>
+    tenantRules(name, rulesOptions(options), output(options), flagsOf(options)),
+  );
 const keys = tenants.command("key").description("a tenant's keys");
 json(command(keys, "add <name>", "add a key; prints it, once"))
   .addOption(new Option("--kind <kind>", "what the key may do").choices(["write", "read"]).default("write"))

@@ -11,6 +11,9 @@ import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { isOutage, Outage } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
+import type { AggregationRule } from "../graphite/default-view.ts";
+import type { Ladder } from "../metric/bucket.ts";
+import type { SchemaRule } from "../metric/ladder-rules.ts";
 import { hashKey, makeKey, makeTenantId } from "./keys.ts";
 import {
   adoptKey,
@@ -26,6 +29,7 @@ import {
   tenantKeyOf,
   voidRecord,
 } from "./record.ts";
+import { changeSchemas, noRules, rulesOf, storeRules } from "./rules.ts";
 import type { KeyKind, Tenant } from "./tenant.ts";
 
 export interface AdminParts {
@@ -176,6 +180,59 @@ export async function removeKey(bucket: TenantBucket, id: string, hash: string):
   if (result === "unknown-tenant") return { kind: "unknown-tenant" };
   if (result === "unchanged") return { kind: "unknown-key" };
   return { kind: "removed", tenant: result };
+}
+
+export interface RulesChange {
+  /** undefined: as they are. */
+  schemas?: readonly SchemaRule[] | undefined;
+  aggregation?: readonly AggregationRule[] | undefined;
+}
+
+export type RulesChanged =
+  | { kind: "changed" | "unchanged"; tenant: Tenant }
+  | { kind: "unknown-tenant" }
+  /** Together they don't fit a record. */
+  | { kind: "too-big" };
+
+const rulesBytesMax = 256 << 10;
+
+/** New rules; those that were unreadable before are gone. `standard` is the default ladder. */
+export async function changeRules(
+  bucket: TenantBucket,
+  id: string,
+  change: RulesChange,
+  clock: Clock,
+  standard: Ladder,
+): Promise<RulesChanged> {
+  const refused: RulesChanged[] = [];
+  const result = await changeTenant(bucket, id, (tenant) => {
+    const next = withRules(tenant, change, Math.floor(clock.nowMs() / 1000), standard);
+    if (typeof next !== "string") return next;
+    refused.push(next === "too-big" ? { kind: "too-big" } : { kind: "unchanged", tenant });
+    return undefined;
+  });
+  if (result === "unknown-tenant") return { kind: "unknown-tenant" };
+  if (result !== "unchanged") return { kind: "changed", tenant: result };
+  return refused.at(-1) ?? { kind: "unknown-tenant" };
+}
+
+/** The tenant as a change made at this moment would leave it. */
+export function withRules(
+  tenant: Tenant,
+  { schemas, aggregation }: RulesChange,
+  nowSeconds: number,
+  standard: Ladder,
+): Tenant | "unchanged" | "too-big" {
+  const before = rulesOf(tenant);
+  const rules = storeRules({
+    schemas:
+      schemas === undefined ? before.schemas : changeSchemas(before.schemas, schemas, nowSeconds, standard),
+    aggregation: aggregation ?? before.aggregation,
+  });
+  const bytes = encodeJson(rules).length;
+  if (bytes > rulesBytesMax) return "too-big";
+  if (JSON.stringify(rules) === JSON.stringify(tenant.rules ?? storeRules(noRules))) return "unchanged";
+  return { ...tenant, rules };
 }
 
 /** Vouches for what the bucket holds now: directories that did not believe it do. Answers the marker's time, in ms. */

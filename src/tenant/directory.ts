@@ -4,7 +4,8 @@
 // D1. A key of the copy is known, whatever NATS does. A miss is `unknown` only while the watch is live and caught up.
 // D2. A snapshot that lacks more than half of the copy's tenants is not believed: look-ups go on from the copy, misses
 //     are unavailable, until the bucket holds an adopt marker newer than any the copy has followed.
-// D3. A record that can't be read costs that tenant only: its last good version stays, and it is counted.
+// D3. A record that can't be read costs that tenant only: its last good version stays, and it is counted. Rules within
+//     it that can't be read cost the rules only: the last good ones stay, or there are none.
 // D4. `generation` changes with every change of an answer, so caches of answers can compare it.
 import type { Clock } from "../base/clock.ts";
 import { type Cell, Counters } from "../base/counters.ts";
@@ -12,6 +13,7 @@ import type { Log } from "../base/log.ts";
 import { CopyWriter, loadCopy } from "./directory-file.ts";
 import { hashKey } from "./keys.ts";
 import { adoptKey, adoptMsOf, decodeTenant, idOfKey, type TenantBucket, type TenantEntry } from "./record.ts";
+import { readRules } from "./rules.ts";
 import type { KeyKind, Tenant, TenantLookup } from "./tenant.ts";
 
 export interface DirectoryOptions {
@@ -213,7 +215,19 @@ export class Directory {
     }
     seen.unreadable.delete(id);
     if (record.kind === "void") seen.tenants.delete(id);
-    else if (seen.tenants.has(id) || seen.tenants.size < tenantsMax) seen.tenants.set(id, record.tenant);
+    else if (seen.tenants.has(id) || seen.tenants.size < tenantsMax)
+      seen.tenants.set(id, this.#withGoodRules(record.tenant, seen.tenants.get(id)));
+  }
+
+  /** D3. */
+  #withGoodRules(tenant: Tenant, before: Tenant | undefined): Tenant {
+    const read = readRules(tenant.rules);
+    if (read.kind === "rules") return tenant;
+    this.#invalid.value += 1;
+    this.#log?.error({ tenant: tenant.id, why: read.why }, "directory: a tenant's rules can't be read");
+    const { rules: _unreadable, ...rest } = tenant;
+    const good = (before ?? this.#believed.tenants.get(tenant.id))?.rules;
+    return good === undefined ? rest : { ...rest, rules: good };
   }
 
   #indexAll(): void {

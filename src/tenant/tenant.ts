@@ -21,6 +21,21 @@ export interface Tenant {
   keys: TenantKey[];
   /** Explicit homes, newest last; none: the stable hash decides. Past homes stay listed, for reading and for retries. */
   homes: { shard: number; sinceMs: number }[];
+  /** Not judged yet: src/tenant/rules.ts reads them. None: the default ladder, and averages. */
+  rules?: StoredRules;
+}
+
+/** The ladders of a tenant's series from a time on, until the next set's. Ladders as text: `60s:86400s,300s:2592000s`. */
+export interface StoredSchemas {
+  /** Epoch seconds; 0 in the first. */
+  fromSeconds: number;
+  rules: { name: string; pattern: string; ladder: string }[];
+}
+
+/** storage-schemas.conf and storage-aggregation.conf as the record holds them. */
+export interface StoredRules {
+  schemas: StoredSchemas[];
+  aggregation: { name: string; pattern: string; view: string; xFilesFactor: number }[];
 }
 
 /** The three answers of a look-up. `unavailable` is not `unknown`: nobody may be refused for good because of it. */
