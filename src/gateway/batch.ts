@@ -3,7 +3,7 @@
 // G1. A frame that was begun is sent, with the same id and the same bytes, until the record has it: frames are never
 //     dropped while the process lives. What is not yet recorded is bounded in bytes and in frames.
 // G2. A shard that says no fills its own bound only; other shards' frames flow.
-// G3. Lines are judged by the receivedAtMs of the frame they go into, so the actor judges them alike.
+// G3. Lines are judged by the receivedAtMs of the frame they go into: a replay meets the same judgement.
 // G4. Refusals, which come however little the record takes, need no more room than one open frame.
 import { createHash } from "node:crypto";
 import type { Cell, Counters } from "../base/counters.ts";
@@ -19,7 +19,6 @@ import {
   shardInFlightBytesMax,
   shardInFlightFramesMax,
 } from "../config/limits.ts";
-import { acceptedSeconds, type Ladder } from "../metric/bucket.ts";
 import { encodeFrame, messageId, type Door, type FrameIdentity, type Kind } from "../metric/frame.ts";
 import { OpenFrame } from "./open-frame.ts";
 
@@ -35,7 +34,6 @@ export interface BatcherOptions {
   boot: Uint8Array;
   bus: Bus;
   clock: Clock;
-  ladder: Ladder;
   counters: Counters;
   log: Log;
 }
@@ -84,12 +82,10 @@ export class ShardBatcher {
   /** The frame that the next line goes into, opened at need. Its receivedAtMs is the "now" of its lines. */
   frame(): OpenFrame {
     if (this.#open !== undefined && this.#open.lineCount > 0) return this.#open;
-    const { clock, ladder } = this.#options;
-    const receivedAtMs = clock.nowMs();
-    const accepted = acceptedSeconds(receivedAtMs, ladder);
+    const receivedAtMs = this.#options.clock.nowMs();
     // A frame may have waited with refusals alone: its first line is of now.
-    if (this.#open === undefined) this.#open = new OpenFrame(receivedAtMs, accepted);
-    else this.#open.restamp(receivedAtMs, accepted);
+    if (this.#open === undefined) this.#open = new OpenFrame(receivedAtMs);
+    else this.#open.restamp(receivedAtMs);
     return this.#open;
   }
 

@@ -10,6 +10,7 @@ import type { Bus } from "../bus/bus.ts";
 import type { Address, Settings } from "../config/settings.ts";
 import { createPlainRouter } from "../kernel/plain-router.ts";
 import type { Directory } from "../tenant/directory.ts";
+import { reachOf } from "../tenant/rules.ts";
 import { RawSink, Tally, type AcceptOptions } from "./accept.ts";
 import { ShardBatcher } from "./batch.ts";
 import { openHttpDoor } from "./http.ts";
@@ -43,12 +44,11 @@ const stuckMsMax = 10_000;
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { settings, bus, directory, clock, random, counters, log } = options;
   const boot = random.bytes(16);
-  const ladder = settings.retention;
   const batchers = Array.from(
     { length: settings.shards },
-    (_, shard) => new ShardBatcher({ shard, boot, bus, clock, ladder, counters, log }),
+    (_, shard) => new ShardBatcher({ shard, boot, bus, clock, counters, log }),
   );
-  const routes = new Routes(directory, batchers, clock);
+  const routes = new Routes(directory, batchers, clock, settings.retention);
   const router = createPlainRouter();
 
   const raw: AcceptOptions = {
@@ -89,7 +89,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       router,
       bus,
       clock,
-      ladder,
+      reachSeconds: (tenant) => reachOf(tenant, settings.retention),
       tally: new Tally(counters, "http"),
     }),
     counters,

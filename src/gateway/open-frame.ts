@@ -18,9 +18,8 @@ interface OpenSection {
 
 export class OpenFrame {
   receivedAtMs: number;
-  /** Earliest and latest second that a line of this frame may say. */
-  oldest: number;
-  newest: number;
+  /** The time stamps of lines are judged by it: receivedAtMs in seconds. */
+  nowSeconds: number;
   lineCount = 0;
   bytes = 0;
   readonly #sections = new Map<string, OpenSection[]>();
@@ -28,18 +27,16 @@ export class OpenFrame {
   readonly #refusals = new Map<string, Refusal>();
   #sent: ((frame: SentFrame) => void)[] = [];
 
-  constructor(receivedAtMs: number, accepted: { oldest: number; newest: number }) {
+  constructor(receivedAtMs: number) {
     this.receivedAtMs = receivedAtMs;
-    this.oldest = accepted.oldest;
-    this.newest = accepted.newest;
+    this.nowSeconds = Math.floor(receivedAtMs / 1000);
   }
 
   /** Only while the frame has no lines. */
-  restamp(receivedAtMs: number, accepted: { oldest: number; newest: number }): void {
+  restamp(receivedAtMs: number): void {
     assert(this.lineCount === 0, "a frame whose lines were judged keeps its time");
     this.receivedAtMs = receivedAtMs;
-    this.oldest = accepted.oldest;
-    this.newest = accepted.newest;
+    this.nowSeconds = Math.floor(receivedAtMs / 1000);
   }
 
   append(tenant: string, door: Door, kind: Kind, source: Buffer, from: number, to: number): void {

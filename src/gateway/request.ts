@@ -9,7 +9,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
 import { frameBytesTarget } from "../config/limits.ts";
 import type { Router } from "../kernel/kernel.ts";
-import { acceptedSeconds, type Ladder } from "../metric/bucket.ts";
+import { aheadSecondsMax, oldestAccepted } from "../metric/bucket.ts";
 import type { Door } from "../metric/frame.ts";
 import { reasons, type Reason } from "../metric/reason.ts";
 import type { Tenant } from "../tenant/tenant.ts";
@@ -36,7 +36,8 @@ export interface RequestOptions {
   router: Router;
   bus: Bus;
   clock: Clock;
-  ladder: Ladder;
+  /** How far back a point of this tenant may lie. */
+  reachSeconds: (tenant: Tenant) => number;
   tally: Tally;
 }
 
@@ -61,12 +62,13 @@ export class RequestAcceptor {
     const refusal = this.#admit(batcher, body.length);
     if (refusal !== undefined) return refusal;
     const { door } = this.#options;
+    const reachSeconds = this.#options.reachSeconds(tenant);
     const refused = new Refused(body);
     const frames = new Set<OpenFrame>();
     const sent: Promise<SentFrame>[] = [];
     const accepted = this.#lines(body, 0, body.length, refused, (from, to, seconds) => {
       const frame = batcher.frame();
-      const late = outside(seconds, frame);
+      const late = outside(seconds, frame.nowSeconds, reachSeconds);
       if (late !== undefined) return late;
       if (!frames.has(frame)) {
         frames.add(frame);
@@ -85,9 +87,10 @@ export class RequestAcceptor {
   async acceptKeyed(tenant: Tenant, batcher: ShardBatcher, body: Buffer, key: string): Promise<Verdict> {
     const refusal = this.#admit(batcher, body.length);
     if (refusal !== undefined) return refusal;
-    const { clock, door, ladder } = this.#options;
+    const { clock, door } = this.#options;
     const receivedAtMs = clock.nowMs();
-    const limits = acceptedSeconds(receivedAtMs, ladder);
+    const nowSeconds = Math.floor(receivedAtMs / 1000);
+    const reachSeconds = this.#options.reachSeconds(tenant);
     const bodyHash = createHash("sha256").update(body).digest();
     const refused = new Refused(body);
     const sent: SentFrame[] = [];
@@ -98,7 +101,7 @@ export class RequestAcceptor {
       const lines = Buffer.allocUnsafe(to - from + 1);
       let length = 0;
       const count = this.#lines(body, from, to, refused, (lineFrom, lineTo, seconds) => {
-        const late = outside(seconds, limits);
+        const late = outside(seconds, nowSeconds, reachSeconds);
         if (late !== undefined) return late;
         length += body.copy(lines, length, lineFrom, lineTo);
         lines[length++] = 0x0a;
@@ -235,9 +238,10 @@ class Refused {
   }
 }
 
-function outside(seconds: number, limits: { oldest: number; newest: number }): Reason | undefined {
-  if (seconds < limits.oldest) return "too-old";
-  if (seconds > limits.newest) return "too-new";
+/** NaN, a line without time stamp, compares false both times. */
+function outside(seconds: number, nowSeconds: number, reachSeconds: number): Reason | undefined {
+  if (seconds < oldestAccepted(nowSeconds, reachSeconds)) return "too-old";
+  if (seconds > nowSeconds + aheadSecondsMax) return "too-new";
   return undefined;
 }
 

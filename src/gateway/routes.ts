@@ -3,15 +3,18 @@
 import { LRUCache } from "lru-cache";
 import { unreachable } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
+import type { Ladder } from "../metric/bucket.ts";
 import type { Reason } from "../metric/reason.ts";
 import type { Directory } from "../tenant/directory.ts";
 import { hashKey } from "../tenant/keys.ts";
+import { reachOf } from "../tenant/rules.ts";
 import { homeOf, keyedHomeOf } from "../tenant/routing.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import type { ShardBatcher } from "./batch.ts";
 
 export type Route =
-  | { kind: "tenant"; tenant: Tenant; batcher: ShardBatcher }
+  /** `reachSeconds`: how far back a point of the tenant may lie. */
+  | { kind: "tenant"; tenant: Tenant; batcher: ShardBatcher; reachSeconds: number }
   /** `tenant` is there when the refusal belongs into somebody's books. */
   | { kind: "refused"; reason: Reason; tenant?: Tenant; batcher?: ShardBatcher }
   /** The directory can't say: nobody may be refused for good. */
@@ -27,12 +30,15 @@ export class Routes {
   readonly #directory: Directory;
   readonly #batchers: readonly ShardBatcher[];
   readonly #clock: Clock;
+  readonly #standard: Ladder;
   /** By SHA-256 of the key: the caches of a process that is dumped or read hold no keys. */
   readonly #known = new LRUCache<string, Route>({ max: knownKeysMax });
   readonly #unknown = new LRUCache<string, Route>({ max: unknownKeysMax });
   #generation = -1;
 
-  constructor(directory: Directory, batchers: readonly ShardBatcher[], clock: Clock) {
+  /** `standard` is the default ladder. */
+  constructor(directory: Directory, batchers: readonly ShardBatcher[], clock: Clock, standard: Ladder) {
+    this.#standard = standard;
     this.#directory = directory;
     this.#batchers = batchers;
     this.#clock = clock;
@@ -83,7 +89,7 @@ export class Routes {
     if (tenant.state === "suspended") return { kind: "refused", reason: "tenant-suspended", tenant, batcher };
     if (tenant.state !== "active") return { kind: "refused", reason: "tenant-deleted", tenant, batcher };
     if (!writes) return { kind: "refused", reason: "key-not-for-writing", tenant, batcher };
-    return { kind: "tenant", tenant, batcher };
+    return { kind: "tenant", tenant, batcher, reachSeconds: reachOf(tenant, this.#standard) };
   }
 
   #batcher(shard: number): ShardBatcher {

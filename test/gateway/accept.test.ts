@@ -4,7 +4,12 @@ import { test } from "node:test";
 import { tenantsBucket } from "../../src/bus/subjects.ts";
 import { encodeJson, tenantKeyOf } from "../../src/tenant/record.ts";
 import { seededRandom } from "../../src/base/random.ts";
-import { withGateway, type GatewayWorld } from "./world.ts";
+import type { ShardBatcher } from "../../src/gateway/batch.ts";
+import type { SchemaRule } from "../../src/metric/ladder-rules.ts";
+import { changeRules } from "../../src/tenant/admin.ts";
+import type { Tenant } from "../../src/tenant/tenant.ts";
+import { until } from "../tenant/directory-world.ts";
+import { ladder, withGateway, type GatewayWorld } from "./world.ts";
 
 const filler = "x".repeat(900);
 
@@ -44,6 +49,36 @@ test("lines of several tenants go to their shards, keys stripped; bad ones are b
     assert.match(counted, /refused_total\{door="tcp",reason="unknown-key"\} 1/);
     assert.match(counted, /refused_total\{door="tcp",reason="no-key"\} 1/);
     assert.doesNotMatch(counted + world.heard.text.join(""), new RegExp(`${a.writeKey}|${b.readKey}`));
+  });
+});
+
+test("too-old is judged by the longest ladder of the line's tenant, also after it changed", async () => {
+  await withGateway(async (world) => {
+    const [a, b] = world.members;
+    const now = Math.floor(world.clock.nowMs() / 1000);
+    const old = now - 172_801; // the default ladder holds 172,800 s
+    const text = `${a.writeKey}.x 1 ${old}\n${b.writeKey}.x 1 ${old}\n`;
+    const sink = world.sink();
+    assert.equal(sink.take(Buffer.from(text)), undefined);
+    await world.clock.pass(2000);
+    const kv = await world.bus.kv(tenantsBucket);
+    const rules: SchemaRule[] = [
+      { name: "long", pattern: "nothing", ladder: { rungs: [{ stepSeconds: 60, spanSeconds: 200_000 }] } },
+      { name: "short", pattern: "x", ladder: { rungs: [{ stepSeconds: 60, spanSeconds: 60 }] } },
+    ];
+    await changeRules(kv, a.tenant.id, { schemas: rules }, world.clock, ladder);
+    await until(world.directory, () => world.directory.byId(a.tenant.id)?.rules !== undefined);
+    assert.equal(sink.take(Buffer.from(`${text}${a.writeKey}.y 1 ${now - 200_001}\n`)), undefined);
+    const tenant = world.directory.byId(a.tenant.id) as Tenant;
+    const batcher = world.batchers[0] as ShardBatcher;
+    const accepted = world.acceptor.accept(tenant, batcher, Buffer.from(`h 1 ${old}\n`));
+    const keyed = world.acceptor.acceptKeyed(tenant, batcher, Buffer.from(`k 1 ${old}\n`), "k");
+    await world.clock.pass(2000);
+    assert.deepEqual([(await accepted).kind, (await keyed).kind], ["recorded", "recorded"]);
+    assert.deepEqual(await world.lines(0), [`h 1 ${old}`, `k 1 ${old}`, `x 1 ${old}`]);
+    assert.deepEqual(await world.lines(1), []);
+    assert.deepEqual(await world.refusals(0), ["too-old 2"]);
+    assert.deepEqual(await world.refusals(1), ["too-old 2"]);
   });
 });
 

@@ -38,17 +38,17 @@ async function openDoor(t: TestContext) {
   const directory = await Directory.open({ file: join(folder, "copy.json"), clock });
   directory.follow(kv);
   while (!directory.live) await clock.sleep(5);
-  const batcher = new ShardBatcher({ shard: 0, boot: random.bytes(16), bus, clock, ladder, counters, log });
+  const batcher = new ShardBatcher({ shard: 0, boot: random.bytes(16), bus, clock, counters, log });
   const door = await openHttpDoor({
     listen: { host: "127.0.0.1", port: 0 },
     bodyBytesMax,
-    routes: new Routes(directory, [batcher], clock),
+    routes: new Routes(directory, [batcher], clock, ladder),
     acceptor: new RequestAcceptor({
       door: "http",
       router: createPlainRouter(),
       bus,
       clock,
-      ladder,
+      reachSeconds: () => 172_800,
       tally: new Tally(counters, "http"),
     }),
     counters,

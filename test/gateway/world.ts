@@ -12,6 +12,7 @@ import { createPlainRouter } from "../../src/kernel/plain-router.ts";
 import type { Ladder } from "../../src/metric/bucket.ts";
 import { decodeFrame, hex, type Frame } from "../../src/metric/frame.ts";
 import type { Directory } from "../../src/tenant/directory.ts";
+import { reachOf } from "../../src/tenant/rules.ts";
 import { homeOf } from "../../src/tenant/routing.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import type { Bus } from "../../src/bus/bus.ts";
@@ -63,13 +64,14 @@ export async function withGateway(body: (world: GatewayWorld) => Promise<void>):
     const heard = hearLog();
     const counters = new Counters();
     const own: MemoryBus = base.bus.another({ onPublish: (shard, id) => world.fault(shard, id) });
-    const common = { bus: own, clock: base.clock, ladder };
+    const reachSeconds = (tenant: Tenant) => reachOf(tenant, ladder);
+    const common = { bus: own, clock: base.clock };
     const boot = seededRandom(11).bytes(16);
     const batchers = Array.from(
       { length: shards },
       (_, shard) => new ShardBatcher({ ...common, shard, boot, counters, log: heard.log }),
     );
-    const routes = new Routes(directory, batchers, base.clock);
+    const routes = new Routes(directory, batchers, base.clock, ladder);
     const router = createPlainRouter();
     const keys = new KeyCache(routes);
     const world: GatewayWorld = {
@@ -81,7 +83,13 @@ export async function withGateway(body: (world: GatewayWorld) => Promise<void>):
       heard,
       batchers,
       routes,
-      acceptor: new RequestAcceptor({ ...common, door: "http", router, tally: new Tally(counters, "http") }),
+      acceptor: new RequestAcceptor({
+        ...common,
+        door: "http",
+        router,
+        reachSeconds,
+        tally: new Tally(counters, "http"),
+      }),
       members: [first, second],
       sink: () => new RawSink({ ...common, door: "tcp", router, keys, tally: new Tally(counters, "tcp") }),
       frames: (shard) => framesOf(base.bus, shard),

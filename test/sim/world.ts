@@ -10,7 +10,7 @@ import { ShardBatcher } from "../../src/gateway/batch.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
 import { createPlainRouter } from "../../src/kernel/plain-router.ts";
-import type { Ladder } from "../../src/metric/bucket.ts";
+import { type Ladder, longestSpan } from "../../src/metric/bucket.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
 import type { ShardStore, StoreEngine } from "../../src/store/store.ts";
 import { ShardActor, type Ended } from "../../workers/shard-actor.ts";
@@ -108,7 +108,6 @@ export class SimWorld {
       boot: this.random.bytes(16),
       bus: mortal.bus(bus),
       clock,
-      ladder,
       counters,
       log: silentLog,
     });
@@ -117,7 +116,7 @@ export class SimWorld {
       router: createPlainRouter(),
       bus: mortal.bus(bus),
       clock,
-      ladder,
+      reachSeconds: () => longestSpan(ladder),
       tally: new Tally(counters, "http"),
     });
     const gateway = { mortal, bus, batcher, acceptor, taken: [] };
