@@ -3,7 +3,7 @@
 // F1. One entry for a name that is leaf and branch at once: a branch. Branches come before leaves.
 // F2. `id` keeps the pattern of the parent nodes, so that a click goes on with the same pattern.
 import type { FoundNode } from "../store/store.ts";
-import { longestSpan } from "../metric/bucket.ts";
+import { longestOf } from "../metric/ladder-rules.ts";
 import type { Body, Query, Refused } from "./answer.ts";
 import { jsonBytes } from "./json.ts";
 import type { ExpandRequest, FindRequest } from "./messages.ts";
@@ -103,7 +103,12 @@ function treeJson(nodes: readonly FoundNode[], parent: string, wildcards: boolea
 }
 
 function nodesJson(nodes: readonly FoundNode[], { job }: Query): unknown[] {
-  const intervals = [{ start: Math.max(0, job.nowSeconds - longestSpan(job.ladder)), end: job.nowSeconds }];
+  const intervals = [
+    {
+      start: Math.max(0, job.nowSeconds - longestOf(job.ladder, job.rules?.schemas ?? [])),
+      end: job.nowSeconds,
+    },
+  ];
   return nodes.map((node) =>
     node.leaf ? { path: node.path, is_leaf: true, intervals } : { path: node.path, is_leaf: false },
   );

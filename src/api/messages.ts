@@ -2,6 +2,7 @@
 // times are epoch seconds, numbers are numbers.
 import type { Ladder } from "../metric/bucket.ts";
 import type { ShardState } from "../store/store.ts";
+import type { TenantRules } from "../tenant/rules.ts";
 
 export interface RenderRequest {
   kind: "render";
@@ -65,7 +66,10 @@ export interface QueryJob {
   tenant: string;
   /** Shards that hold the tenant's history, oldest home first. */
   homes: number[];
+  /** The default one. */
   ladder: Ladder;
+  /** The tenant's own; undefined where it has none. */
+  rules: TenantRules | undefined;
   /** The api's clock, epoch seconds: chooses the rung. */
   nowSeconds: number;
   limits: QueryLimits;

@@ -1,8 +1,8 @@
 // /render: targets to series, series to JSON. See answer.ts for the promises.
 //
-//     targets ─► find (per home) ─► shown series ─► fetch in batches ─► merge homes ─► view ─► consolidate ─► JSON
+//     targets ─► find (per home) ─► shown series ─► grid per ladder ─► fetch in batches ─► merge homes ─► view ─► JSON
 //
-// Which points an answer has follows from the request alone (range.ts, consolidate.ts), so it is known, and can be
+// Which points an answer has follows from the request and the rules (range.ts, consolidate.ts), so it is known, and can be
 // refused, before anything is fetched; and a batch can be written out before the next one is read.
 import { canonicalText } from "../metric/name.ts";
 import { unreachable } from "../base/assert.ts";
@@ -14,15 +14,16 @@ import {
   planConsolidation,
   spanOf,
 } from "../graphite/consolidate.ts";
-import { clipRange, type Grid, gridOf, pickRung } from "../graphite/range.ts";
+import { type Grid, gridOfSeries } from "../graphite/range.ts";
 import { tagsOf } from "../graphite/tags.ts";
 import { parseTarget, type Target } from "../graphite/target.ts";
-import { consolidationOf, defaultView, type View, viewValues } from "../graphite/view.ts";
+import { type View, viewPoints } from "../graphite/view.ts";
 import type { Cells } from "../store/store.ts";
-import type { Body, Home, Query, Refused } from "./answer.ts";
+import type { Body, Query, Refused } from "./answer.ts";
+import { fetchMerged, type Ids } from "./fetch.ts";
 import { jsonOfSeries, joinArray } from "./json.ts";
-import type { RenderRequest } from "./messages.ts";
-import { mergeInto } from "./merge.ts";
+import type { QueryJob, RenderRequest } from "./messages.ts";
+import { type SeriesRules, seriesRules } from "./rules.ts";
 
 /** A series of an answer; the same one may be asked for twice. */
 type Shown = StoredShown | { kind: "constant"; name: string; value: number };
@@ -35,9 +36,6 @@ interface StoredShown {
   view: View;
 }
 
-/** Ids of a name, a place per home; undefined where that home has no such series. */
-type Ids = (number | undefined)[];
-
 /** Cells (series × buckets) of one fetch: 40 bytes each. */
 const batchCells = 2_000_000;
 
@@ -45,6 +43,7 @@ export async function answerRender(query: Query, request: RenderRequest): Promis
   const { limits } = query.job;
   if (request.targets.length > limits.targets)
     return refused("target", `${request.targets.length} targets; the limit is ${limits.targets} a request`);
+  const rules = seriesRules(query.job);
   const ids = new Map<string, Ids>();
   const series: Shown[] = [];
   for (const text of request.targets) {
@@ -52,18 +51,19 @@ export async function answerRender(query: Query, request: RenderRequest): Promis
     if (text.length > limits.targetChars)
       return refused("target", `a target is longer than ${limits.targetChars} characters`);
     const target = parseTarget(text);
-    const found = await resolve(query, target, ids, limits.series - series.length);
+    const found = await resolve(query, target, rules, ids, limits.series - series.length);
     if ("kind" in found) return found;
     series.push(...found);
   }
   if (series.length === 0) return { kind: "body", body: joinArray([]) };
-  return write(query, request, series, ids);
+  return write(query, request, rules, series, ids);
 }
 
 /** The series that a target shows, sorted by name; their ids are noted in `ids`. At most `room` of them. */
 async function resolve(
   query: Query,
   target: Target,
+  rules: SeriesRules,
   ids: Map<string, Ids>,
   room: number,
 ): Promise<Shown[] | Refused> {
@@ -75,7 +75,12 @@ async function resolve(
     case "path": {
       const whole = await findNames(query, target.pattern, ids, room);
       if ("kind" in whole) return whole;
-      const shown = new Map(whole.map((name) => [name, storedShown(name, name, defaultView)]));
+      const shown = new Map<string, StoredShown>();
+      for (const name of whole) {
+        const stopped = query.stop();
+        if (stopped !== undefined) return stopped;
+        shown.set(name, storedShown(name, name, rules.viewOf(name)));
+      }
       if (target.viewed !== undefined) {
         const { pattern, view } = target.viewed;
         const names = await findNames(query, pattern, ids, room);
@@ -122,56 +127,105 @@ async function findNames(
   return [...names];
 }
 
+/** Series that are read on one grid: those whose ladders give the same step and reach. */
+interface Group {
+  grid: Grid;
+  names: string[];
+}
+
+function groupsOf(
+  query: Query,
+  request: RenderRequest,
+  rules: SeriesRules,
+  stored: readonly StoredShown[],
+): Group[] | Refused {
+  const groups = new Map<string, Group>();
+  for (const name of new Set(stored.map((each) => each.name))) {
+    // Rules are regular expressions: a name may cost more than its buckets.
+    const stopped = query.stop();
+    if (stopped !== undefined) return stopped;
+    const grid = gridOfSeries(request, rules.laddersOf(name), query.job.nowSeconds);
+    const key = `${grid.start} ${grid.stepSeconds} ${grid.width}`;
+    const known = groups.get(key);
+    if (known === undefined) groups.set(key, { grid, names: [name] });
+    else known.names.push(name);
+  }
+  return [...groups.values()];
+}
+
 async function write(
   query: Query,
   request: RenderRequest,
+  rules: SeriesRules,
   series: readonly Shown[],
   ids: ReadonlyMap<string, Ids>,
 ): Promise<Body> {
   const { job } = query;
-  const { stepSeconds } = pickRung(job.ladder, request.from, job.nowSeconds);
-  const grid = gridOf(clipRange(request, job.ladder, stepSeconds, job.nowSeconds), stepSeconds);
   const stored = series.filter((each) => each.kind === "stored");
-  const names = [...new Set(stored.map((each) => each.name))];
-  const extents: Extent[] = [];
-  if (stored.length > 0) extents.push(extentOf(grid));
+  const groups = groupsOf(query, request, rules, stored);
+  if ("kind" in groups) return groups;
+  const extents = groups.map(({ grid }) => extentOf(grid));
   if (stored.length < series.length) extents.push(constantExtent(request));
-  const plan = planConsolidation(extentOf(grid), grid.width, spanOf(extents), request.maxDataPoints);
+  const spanSeconds = spanOf(extents);
+  const planOf = (grid: Grid) =>
+    planConsolidation(extentOf(grid), grid.width, spanSeconds, request.maxDataPoints);
+  const views = byName(stored);
 
-  const cells = names.length * grid.width;
-  if (cells > job.limits.cells)
-    return refused(
-      "cells",
-      bigger(`${names.length} series × ${grid.width} buckets`, job.limits.cells, "buckets"),
-    );
-  const points = stored.length * consolidatedWidth(grid.width, plan) + 3 * (series.length - stored.length);
-  if (points > job.limits.points)
-    return refused("points", bigger(`an answer of ${points} points`, job.limits.points, "points"));
+  const tooBig = boundsOf(job, series, groups, planOf);
+  if (tooBig !== undefined) return tooBig;
 
   const written = new Map<string, Uint8Array | undefined>();
-  const views = byName(stored);
-  const perBatch = Math.max(1, Math.floor(batchCells / grid.width));
-  for (let from = 0; from < names.length; from += perBatch) {
-    const stopped = query.stop();
-    if (stopped !== undefined) return stopped;
-    const batch = names.slice(from, from + perBatch);
-    const merged = await fetchMerged(query.homes, batch, ids, grid);
-    for (const [row, name] of batch.entries()) {
-      if (row % 256 === 255) {
-        const late = query.stop();
-        if (late !== undefined) return late;
+  for (const { grid, names } of groups) {
+    const plan = planOf(grid);
+    const perBatch = Math.max(1, Math.floor(batchCells / grid.width));
+    for (let from = 0; from < names.length; from += perBatch) {
+      const stopped = query.stop();
+      if (stopped !== undefined) return stopped;
+      const batch = names.slice(from, from + perBatch);
+      const merged = await fetchMerged(query.homes, batch, ids, grid);
+      for (const [row, name] of batch.entries()) {
+        if (row % 256 === 255) {
+          const late = query.stop();
+          if (late !== undefined) return late;
+        }
+        for (const each of views.get(name) ?? [])
+          written.set(each.shown, textOf(each, merged, row * grid.width, grid.width, plan, request));
       }
-      for (const each of views.get(name) ?? [])
-        written.set(each.shown, textOf(each, merged, row * grid.width, grid.width, plan, request));
     }
   }
   const parts: Uint8Array[] = [];
   for (const each of series) {
-    const text =
-      each.kind === "stored" ? written.get(each.shown) : constantText(each, request, spanOf(extents));
+    const text = each.kind === "stored" ? written.get(each.shown) : constantText(each, request, spanSeconds);
     if (text !== undefined) parts.push(text);
   }
   return { kind: "body", body: joinArray(parts) };
+}
+
+/** What of the answer is over a bound, before anything is fetched. */
+function boundsOf(
+  { limits }: QueryJob,
+  series: readonly Shown[],
+  groups: readonly Group[],
+  planOf: (grid: Grid) => Consolidation,
+): Refused | undefined {
+  const cells = groups.reduce((sum, { grid, names }) => sum + names.length * grid.width, 0);
+  if (cells > limits.cells) {
+    const read = groups
+      .map(({ grid, names }) => `${names.length} series × ${grid.width} buckets`)
+      .join(" + ");
+    return refused("cells", bigger(read, limits.cells, "buckets"));
+  }
+  const widths = new Map(
+    groups.flatMap(({ grid, names }) => {
+      const width = consolidatedWidth(grid.width, planOf(grid));
+      return names.map((name) => [name, width] as const);
+    }),
+  );
+  let points = 0;
+  for (const each of series) points += each.kind === "stored" ? (widths.get(each.name) ?? 0) : 3;
+  return points <= limits.points
+    ? undefined
+    : refused("points", bigger(`an answer of ${points} points`, limits.points, "points"));
 }
 
 /** What is shown of each name, every view once. */
@@ -180,37 +234,6 @@ function byName(stored: readonly StoredShown[]): Map<string, Set<StoredShown>> {
   const out = new Map<string, Set<StoredShown>>();
   for (const each of once.values()) out.set(each.name, (out.get(each.name) ?? new Set()).add(each));
   return out;
-}
-
-/** Cells of these names, row i of name i, all homes merged. */
-async function fetchMerged(
-  homes: readonly Home[],
-  names: readonly string[],
-  ids: ReadonlyMap<string, Ids>,
-  grid: Grid,
-): Promise<Cells> {
-  let merged: Cells | undefined;
-  for (const [at, home] of homes.entries()) {
-    const rows: number[] = [];
-    const asked: number[] = [];
-    for (const [row, name] of names.entries()) {
-      const id = ids.get(name)?.[at];
-      if (id === undefined) continue;
-      rows.push(row);
-      asked.push(id);
-    }
-    if (asked.length === 0) continue;
-    const cells = await home.snapshot.fetch(asked, grid);
-    // Most tenants have one home, whose rows are already in place.
-    if (merged === undefined && asked.length === names.length) merged = cells;
-    else mergeInto((merged ??= emptyCells(grid, names.length)), cells, rows);
-  }
-  return merged ?? emptyCells(grid, names.length);
-}
-
-function emptyCells(grid: Grid, rows: number): Cells {
-  const column = () => new Float64Array(rows * grid.width);
-  return { ...grid, points: column(), sum: column(), min: column(), max: column(), last: column() };
 }
 
 /** undefined where nothing is to be shown. */
@@ -222,8 +245,7 @@ function textOf(
   plan: Consolidation,
   request: RenderRequest,
 ): Uint8Array | undefined {
-  const fine = viewValues(cells, from, width, shown.view);
-  const values = consolidate(fine, plan, consolidationOf[shown.view], request.xFilesFactor);
+  const values = viewPoints(cells, from, width, shown.view, plan, request.xFilesFactor);
   // As in Graphite, maxDataPoints wins over noNullPoints.
   const skipNulls = request.noNullPoints && request.maxDataPoints === undefined;
   return jsonOfSeries(shown.shown, tagsOf(shown.name), values, plan.start, plan.stepSeconds, skipNulls);

@@ -15,6 +15,7 @@ import { listenApp } from "../config/listen.ts";
 import { type Address, envOf } from "../config/settings.ts";
 import type { Ladder } from "../metric/bucket.ts";
 import { keyOfHeader } from "../tenant/keys.ts";
+import { rulesOf } from "../tenant/rules.ts";
 import type { Tenant, TenantLookup } from "../tenant/tenant.ts";
 import { Admissions } from "./admission.ts";
 import { judge, splitPrefix } from "./auth.ts";
@@ -52,6 +53,7 @@ export interface Health {
 }
 
 export interface ApiOptions {
+  /** The default one, for series that no rule of their tenant names. */
   ladder: Ladder;
   lookup(key: string): TenantLookup;
   /** Shards that hold the tenant's history, oldest home first; the newest one wins where `last` must choose. */
@@ -228,6 +230,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
           tenant: tenant.id,
           homes: options.homes(tenant),
           ladder: options.ladder,
+          rules: tenant.rules === undefined ? undefined : rulesOf(tenant),
           nowSeconds: Math.floor(clock.nowMs() / 1000),
           limits: queryLimits,
           request: asked,

@@ -78,7 +78,7 @@ test("targets, globs, views, order", async () => {
   await f(["v.x:sum:sum"], ["v.x:sum:sum: - - 50 -"]);
   await f(["a.b"], ["a.b: 2.5 7"], { noNullPoints: true });
   await f(["a.empty", "a.c"], ["a.c: 3"], { noNullPoints: true });
-  await f(["a.b", "a.b:sum", "a.b:count"], ["a.b: 4.75", "a.b:sum: 12", "a.b:count: 3"], {
+  await f(["a.b", "a.b:sum", "a.b:count"], ["a.b: 4", "a.b:sum: 12", "a.b:count: 3"], {
     maxDataPoints: 1,
   });
   await f(["constantLine(100)"], ["100.0: 100 100 100"]);

@@ -9,6 +9,7 @@ import type {
   QueryRunner,
 } from "../../src/api/messages.ts";
 import { type Ladder, parseLadder } from "../../src/metric/bucket.ts";
+import type { TenantRules } from "../../src/tenant/rules.ts";
 import type { Snapshot } from "../../src/store/store.ts";
 
 export const limits: QueryLimits = {
@@ -31,6 +32,7 @@ export function ladderOf(text: string): Ladder {
 export interface JobOptions {
   tenant?: string;
   ladder?: string;
+  rules?: TenantRules | undefined;
   nowSeconds?: number;
   limits?: Partial<QueryLimits>;
   cancelled?: boolean;
@@ -43,6 +45,7 @@ export function jobOf(request: QueryRequest, options: JobOptions = {}): QueryJob
     tenant: options.tenant ?? "t1",
     homes: [0],
     ladder: ladderOf(options.ladder ?? "60s:14d"),
+    rules: options.rules,
     nowSeconds: options.nowSeconds ?? 1_795_341_600,
     limits: { ...limits, ...options.limits },
     request,

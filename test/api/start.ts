@@ -3,7 +3,7 @@ import { pino } from "pino";
 import { type Api, type ApiOptions, createApi } from "../../src/api/server.ts";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { Counters } from "../../src/base/counters.ts";
-import type { KeyKind, TenantLookup, TenantState } from "../../src/tenant/tenant.ts";
+import type { KeyKind, Tenant, TenantLookup, TenantState } from "../../src/tenant/tenant.ts";
 import { snapshotOf } from "./fixture.ts";
 import { ladderOf, localRunner } from "./query.ts";
 
@@ -17,6 +17,8 @@ export const known = (id: string, key: KeyKind = "read", state: TenantState = "a
   key,
   tenant: { id, name: id, state, createdMs: 0, keys: [], homes: [] },
 });
+
+export const t1: Tenant = { id: "t1", name: "t1", state: "active", createdMs: 0, keys: [], homes: [] };
 
 export const keys: Record<string, TenantLookup> = {
   [readKey]: known("t1"),
