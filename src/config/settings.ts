@@ -83,7 +83,7 @@ const table = {
   retention: row(
     "MILLRACE_RETENTION",
     "10s:2d,60s:30d,600s:2y",
-    "the default ladder: step:span, fine to coarse",
+    "the default ladder, for series that no rule of their tenant names: step:span, fine to coarse",
     ladder,
   ),
   replayWindow: row("MILLRACE_REPLAY_WINDOW", "7d", "how long committed frames stay in the record", span),
