@@ -43,36 +43,49 @@ export function compileLadderRules(
   const plain: readonly LadderSince[] = [{ fromSeconds: 0, ladder: standard }];
   const answers = new Map<string, readonly LadderSince[]>();
   const compiled = new Map(
-    [...tenants].map(([tenant, sets]) => [
-      tenant,
-      sets.map(({ fromSeconds, rules }) => ({
-        fromSeconds,
-        rules: rules.map((rule) => ({ ladder: rule.ladder, pattern: new RegExp(rule.pattern) })),
-      })),
-    ]),
+    [...tenants].map(([tenant, sets]) => {
+      const patterns = sets.map(({ rules }) => rules.map((rule) => new RegExp(rule.pattern)));
+      return [tenant, { sets, patterns, byMatch: new Map<string, readonly LadderSince[]>() }];
+    }),
   );
+
+  /** The answer for a name that matches these rules, by their places in the sets. */
+  function answerOf(sets: readonly SchemasSince[], matches: readonly number[]): readonly LadderSince[] {
+    const list: LadderSince[] = [];
+    for (const [i, { fromSeconds, rules }] of sets.entries()) {
+      const ladder = rules[matches[i] ?? -1]?.ladder ?? standard;
+      const before = list.at(-1);
+      if (before === undefined) list.push({ fromSeconds: 0, ladder });
+      else if (ladderText(before.ladder) !== ladderText(ladder)) list.push({ fromSeconds, ladder });
+    }
+    if (list.length === 0) return plain;
+    const text = list.map((each) => `${each.fromSeconds} ${ladderText(each.ladder)}`).join("\n");
+    const known = answers.get(text) ?? list;
+    answers.set(text, known);
+    return known;
+  }
+
   return {
     version,
     hasOwn: (tenant) => compiled.has(tenant),
     laddersOf(tenant, name) {
-      const sets = compiled.get(tenant);
-      if (sets === undefined) return plain;
-      const list: LadderSince[] = [];
-      for (const { fromSeconds, rules } of sets) {
-        const ladder = rules.find((rule) => rule.pattern.test(name))?.ladder ?? standard;
-        const before = list.at(-1);
-        if (before === undefined) list.push({ fromSeconds: 0, ladder });
-        else if (ladderText(before.ladder) !== ladderText(ladder)) list.push({ fromSeconds, ladder });
+      const known = compiled.get(tenant);
+      if (known === undefined) return plain;
+      const matches = known.patterns.map((patterns) => patterns.findIndex((pattern) => pattern.test(name)));
+      const key = matches.join();
+      let answer = known.byMatch.get(key);
+      if (answer === undefined) {
+        // As many as there are ways to match, which is few unless the rules of eight sets were made for it.
+        if (known.byMatch.size >= matchesMax) known.byMatch.clear();
+        answer = answerOf(known.sets, matches);
+        known.byMatch.set(key, answer);
       }
-      if (list.length === 0) return plain;
-      const text = list.map((each) => `${each.fromSeconds} ${ladderText(each.ladder)}`).join("\n");
-      const known = answers.get(text);
-      if (known !== undefined) return known;
-      answers.set(text, list);
-      return list;
+      return answer;
     },
   };
 }
+
+const matchesMax = 10_000;
 
 /** As parseLadder reads it, in seconds: equal ladders have equal texts. */
 export function ladderText(ladder: Ladder): string {
