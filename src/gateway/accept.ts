@@ -9,7 +9,8 @@ import type { Cell, Counters } from "../base/counters.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Router } from "../kernel/kernel.ts";
-import { aheadSecondsMax, oldestAccepted } from "../metric/bucket.ts";
+import { aheadSecondsMax } from "../metric/bucket.ts";
+import { oldestHeld } from "../metric/ladder-rules.ts";
 import type { Door } from "../metric/frame.ts";
 import { reasonCode, reasons, type Reason } from "../metric/reason.ts";
 import type { KeyCache } from "./key-cache.ts";
@@ -144,7 +145,7 @@ export class RawSink implements LineSink {
           const frame = batcher.frame();
           const seconds = lines.seconds[i] as number;
           // NaN, a line without time stamp, compares false both times.
-          if (seconds < oldestAccepted(frame.nowSeconds, route.reachSeconds)) reason = reasonCode["too-old"];
+          if (seconds < oldestHeld(frame.nowSeconds, route.reach)) reason = reasonCode["too-old"];
           else if (seconds > frame.nowSeconds + aheadSecondsMax) reason = reasonCode["too-new"];
           else {
             batcher.append(route.tenant.id, door, "plaintext", bytes, from, to);

@@ -10,7 +10,7 @@ import type { Bus } from "../bus/bus.ts";
 import type { Address, Settings } from "../config/settings.ts";
 import { createPlainRouter } from "../kernel/plain-router.ts";
 import type { Directory } from "../tenant/directory.ts";
-import { reachOf } from "../tenant/rules.ts";
+import { tenantReach } from "../tenant/rules.ts";
 import { RawSink, Tally, type AcceptOptions } from "./accept.ts";
 import { ShardBatcher } from "./batch.ts";
 import { openHttpDoor } from "./http.ts";
@@ -89,7 +89,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       router,
       bus,
       clock,
-      reachSeconds: (tenant) => reachOf(tenant, settings.retention),
+      reachOf: (tenant) => tenantReach(tenant, settings.retention),
       tally: new Tally(counters, "http"),
     }),
     counters,

@@ -9,7 +9,8 @@ import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
 import { frameBytesTarget } from "../config/limits.ts";
 import type { Router } from "../kernel/kernel.ts";
-import { aheadSecondsMax, oldestAccepted } from "../metric/bucket.ts";
+import { aheadSecondsMax } from "../metric/bucket.ts";
+import { oldestHeld, type Reach } from "../metric/ladder-rules.ts";
 import type { Door } from "../metric/frame.ts";
 import { reasons, type Reason } from "../metric/reason.ts";
 import type { Tenant } from "../tenant/tenant.ts";
@@ -36,8 +37,8 @@ export interface RequestOptions {
   router: Router;
   bus: Bus;
   clock: Clock;
-  /** How far back a point of this tenant may lie. */
-  reachSeconds: (tenant: Tenant) => number;
+  /** How far back points of this tenant may lie. */
+  reachOf: (tenant: Tenant) => Reach;
   tally: Tally;
 }
 
@@ -62,13 +63,13 @@ export class RequestAcceptor {
     const refusal = this.#admit(batcher, body.length);
     if (refusal !== undefined) return refusal;
     const { door } = this.#options;
-    const reachSeconds = this.#options.reachSeconds(tenant);
+    const reach = this.#options.reachOf(tenant);
     const refused = new Refused(body);
     const frames = new Set<OpenFrame>();
     const sent: Promise<SentFrame>[] = [];
     const accepted = this.#lines(body, 0, body.length, refused, (from, to, seconds) => {
       const frame = batcher.frame();
-      const late = outside(seconds, frame.nowSeconds, reachSeconds);
+      const late = outside(seconds, frame.nowSeconds, reach);
       if (late !== undefined) return late;
       if (!frames.has(frame)) {
         frames.add(frame);
@@ -90,7 +91,7 @@ export class RequestAcceptor {
     const { clock, door } = this.#options;
     const receivedAtMs = clock.nowMs();
     const nowSeconds = Math.floor(receivedAtMs / 1000);
-    const reachSeconds = this.#options.reachSeconds(tenant);
+    const reach = this.#options.reachOf(tenant);
     const bodyHash = createHash("sha256").update(body).digest();
     const refused = new Refused(body);
     const sent: SentFrame[] = [];
@@ -101,7 +102,7 @@ export class RequestAcceptor {
       const lines = Buffer.allocUnsafe(to - from + 1);
       let length = 0;
       const count = this.#lines(body, from, to, refused, (lineFrom, lineTo, seconds) => {
-        const late = outside(seconds, nowSeconds, reachSeconds);
+        const late = outside(seconds, nowSeconds, reach);
         if (late !== undefined) return late;
         length += body.copy(lines, length, lineFrom, lineTo);
         lines[length++] = 0x0a;
@@ -239,8 +240,8 @@ class Refused {
 }
 
 /** NaN, a line without time stamp, compares false both times. */
-function outside(seconds: number, nowSeconds: number, reachSeconds: number): Reason | undefined {
-  if (seconds < oldestAccepted(nowSeconds, reachSeconds)) return "too-old";
+function outside(seconds: number, nowSeconds: number, reach: Reach): Reason | undefined {
+  if (seconds < oldestHeld(nowSeconds, reach)) return "too-old";
   if (seconds > nowSeconds + aheadSecondsMax) return "too-new";
   return undefined;
 }

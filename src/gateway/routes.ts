@@ -4,17 +4,18 @@ import { LRUCache } from "lru-cache";
 import { unreachable } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Ladder } from "../metric/bucket.ts";
+import type { Reach } from "../metric/ladder-rules.ts";
 import type { Reason } from "../metric/reason.ts";
 import type { Directory } from "../tenant/directory.ts";
 import { hashKey } from "../tenant/keys.ts";
-import { reachOf } from "../tenant/rules.ts";
+import { tenantReach } from "../tenant/rules.ts";
 import { homeOf, keyedHomeOf } from "../tenant/routing.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import type { ShardBatcher } from "./batch.ts";
 
 export type Route =
-  /** `reachSeconds`: how far back a point of the tenant may lie. */
-  | { kind: "tenant"; tenant: Tenant; batcher: ShardBatcher; reachSeconds: number }
+  /** `reach`: how far back points of the tenant may lie. */
+  | { kind: "tenant"; tenant: Tenant; batcher: ShardBatcher; reach: Reach }
   /** `tenant` is there when the refusal belongs into somebody's books. */
   | { kind: "refused"; reason: Reason; tenant?: Tenant; batcher?: ShardBatcher }
   /** The directory can't say: nobody may be refused for good. */
@@ -89,7 +90,7 @@ export class Routes {
     if (tenant.state === "suspended") return { kind: "refused", reason: "tenant-suspended", tenant, batcher };
     if (tenant.state !== "active") return { kind: "refused", reason: "tenant-deleted", tenant, batcher };
     if (!writes) return { kind: "refused", reason: "key-not-for-writing", tenant, batcher };
-    return { kind: "tenant", tenant, batcher, reachSeconds: reachOf(tenant, this.#standard) };
+    return { kind: "tenant", tenant, batcher, reach: tenantReach(tenant, this.#standard) };
   }
 
   #batcher(shard: number): ShardBatcher {

@@ -33,12 +33,7 @@ export function longestSpan(ladder: Ladder): number {
  */
 export function acceptedSeconds(receivedAtMs: number, ladder: Ladder): { oldest: number; newest: number } {
   const now = Math.floor(receivedAtMs / 1000);
-  return { oldest: oldestAccepted(now, longestSpan(ladder)), newest: now + aheadSecondsMax };
-}
-
-/** The same for whoever reaches back `reachSeconds`: ladders differ by tenant. */
-export function oldestAccepted(nowSeconds: number, reachSeconds: number): number {
-  return Math.max(1, nowSeconds - reachSeconds);
+  return { oldest: Math.max(1, now - longestSpan(ladder)), newest: now + aheadSecondsMax };
 }
 
 const unitSeconds: Record<string, number> = {

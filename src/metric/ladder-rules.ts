@@ -61,7 +61,7 @@ export function compileLadderRules(
     if (list.length === 0) return plain;
     const text = list.map((each) => `${each.fromSeconds} ${ladderText(each.ladder)}`).join("\n");
     const known = answers.get(text) ?? list;
-    answers.set(text, known);
+    if (answers.size < matchesMax) answers.set(text, known);
     return known;
   }
 
@@ -116,6 +116,25 @@ export function ladderProblem({ rungs }: Ladder): string | undefined {
       return `${stepSeconds}s is kept for ${spanSeconds}s, which is less than the next step of ${coarser.stepSeconds}s`;
   }
   return undefined;
+}
+
+/** From a time on, how long anything is kept: the longest ladder of each set, ascending by time. */
+export type Reach = readonly { fromSeconds: number; spanSeconds: number }[];
+
+export function reachOf(standard: Ladder, sets: readonly SchemasSince[]): Reach {
+  if (sets.length === 0) return [{ fromSeconds: 0, spanSeconds: longestSpan(standard) }];
+  return sets.map((set) => ({ fromSeconds: set.fromSeconds, spanSeconds: longestOf(standard, [set]) }));
+}
+
+/** The earliest second that some ladder still holds: by R2 that of its own time counts, however long later ones are. */
+export function oldestHeld(nowSeconds: number, reach: Reach): number {
+  let oldest = nowSeconds;
+  for (let i = 0; i < reach.length; i++) {
+    const { fromSeconds, spanSeconds } = reach[i] as Reach[number];
+    const from = Math.max(fromSeconds, nowSeconds - spanSeconds);
+    if (from < (reach[i + 1]?.fromSeconds ?? Number.POSITIVE_INFINITY)) oldest = Math.min(oldest, from);
+  }
+  return Math.max(1, oldest);
 }
 
 /** How far back any series of these rules can reach. */

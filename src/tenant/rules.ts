@@ -6,7 +6,7 @@
 //     of it by then, and buckets of every usual step begin there.
 // R3. Bounded: an older set goes when no ladder of it reaches back to its time, or when there are too many.
 import { createHash } from "node:crypto";
-import { type Ladder, longestSpan, parseLadder } from "../metric/bucket.ts";
+import { type Ladder, parseLadder } from "../metric/bucket.ts";
 import {
   compileLadderRules,
   ladderProblem,
@@ -14,6 +14,8 @@ import {
   laddersMax,
   ladderText,
   longestOf,
+  type Reach,
+  reachOf,
   rulesMax,
   schemaSetsMax,
   type SchemaRule,
@@ -51,9 +53,9 @@ export function rulesOf(tenant: Tenant): TenantRules {
   return rules;
 }
 
-/** How far back a point of this tenant may lie. `standard` is the default ladder. */
-export function reachOf(tenant: Tenant, standard: Ladder): number {
-  return tenant.rules === undefined ? longestSpan(standard) : longestOf(standard, rulesOf(tenant).schemas);
+/** How far back points of this tenant may lie. `standard` is the default ladder. */
+export function tenantReach(tenant: Tenant, standard: Ladder): Reach {
+  return reachOf(standard, rulesOf(tenant).schemas);
 }
 
 /** What upkeep rolls up by. `version` is another one for other tenants or rules. */

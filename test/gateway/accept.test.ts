@@ -5,11 +5,9 @@ import { tenantsBucket } from "../../src/bus/subjects.ts";
 import { encodeJson, tenantKeyOf } from "../../src/tenant/record.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import type { ShardBatcher } from "../../src/gateway/batch.ts";
-import type { SchemaRule } from "../../src/metric/ladder-rules.ts";
-import { changeRules } from "../../src/tenant/admin.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import { until } from "../tenant/directory-world.ts";
-import { ladder, withGateway, type GatewayWorld } from "./world.ts";
+import { withGateway, type GatewayWorld } from "./world.ts";
 
 const filler = "x".repeat(900);
 
@@ -62,11 +60,13 @@ test("too-old is judged by the longest ladder of the line's tenant, also after i
     assert.equal(sink.take(Buffer.from(text)), undefined);
     await world.clock.pass(2000);
     const kv = await world.bus.kv(tenantsBucket);
-    const rules: SchemaRule[] = [
-      { name: "long", pattern: "nothing", ladder: { rungs: [{ stepSeconds: 60, spanSeconds: 200_000 }] } },
-      { name: "short", pattern: "x", ladder: { rungs: [{ stepSeconds: 60, spanSeconds: 60 }] } },
+    const rules = [
+      { name: "long", pattern: "nothing", ladder: "60s:200000s" },
+      { name: "short", pattern: "x", ladder: "60s:60s" },
     ];
-    await changeRules(kv, a.tenant.id, { schemas: rules }, world.clock, ladder);
+    const entry = await kv.get(tenantKeyOf(a.tenant.id));
+    const changed = { ...a.tenant, rules: { schemas: [{ fromSeconds: 0, rules }], aggregation: [] } };
+    await kv.update(tenantKeyOf(a.tenant.id), encodeJson(changed), entry?.revision ?? 0);
     await until(world.directory, () => world.directory.byId(a.tenant.id)?.rules !== undefined);
     assert.equal(sink.take(Buffer.from(`${text}${a.writeKey}.y 1 ${now - 200_001}\n`)), undefined);
     const tenant = world.directory.byId(a.tenant.id) as Tenant;

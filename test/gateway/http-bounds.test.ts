@@ -48,7 +48,7 @@ async function openDoor(t: TestContext) {
       router: createPlainRouter(),
       bus,
       clock,
-      reachSeconds: () => 172_800,
+      reachOf: () => [{ fromSeconds: 0, spanSeconds: 172_800 }],
       tally: new Tally(counters, "http"),
     }),
     counters,

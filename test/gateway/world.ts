@@ -12,7 +12,7 @@ import { createPlainRouter } from "../../src/kernel/plain-router.ts";
 import type { Ladder } from "../../src/metric/bucket.ts";
 import { decodeFrame, hex, type Frame } from "../../src/metric/frame.ts";
 import type { Directory } from "../../src/tenant/directory.ts";
-import { reachOf } from "../../src/tenant/rules.ts";
+import { tenantReach } from "../../src/tenant/rules.ts";
 import { homeOf } from "../../src/tenant/routing.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import type { Bus } from "../../src/bus/bus.ts";
@@ -64,7 +64,7 @@ export async function withGateway(body: (world: GatewayWorld) => Promise<void>):
     const heard = hearLog();
     const counters = new Counters();
     const own: MemoryBus = base.bus.another({ onPublish: (shard, id) => world.fault(shard, id) });
-    const reachSeconds = (tenant: Tenant) => reachOf(tenant, ladder);
+    const reachOf = (tenant: Tenant) => tenantReach(tenant, ladder);
     const common = { bus: own, clock: base.clock };
     const boot = seededRandom(11).bytes(16);
     const batchers = Array.from(
@@ -87,7 +87,7 @@ export async function withGateway(body: (world: GatewayWorld) => Promise<void>):
         ...common,
         door: "http",
         router,
-        reachSeconds,
+        reachOf,
         tally: new Tally(counters, "http"),
       }),
       members: [first, second],

@@ -116,7 +116,7 @@ export class SimWorld {
       router: createPlainRouter(),
       bus: mortal.bus(bus),
       clock,
-      reachSeconds: () => longestSpan(ladder),
+      reachOf: () => [{ fromSeconds: 0, spanSeconds: longestSpan(ladder) }],
       tally: new Tally(counters, "http"),
     });
     const gateway = { mortal, bus, batcher, acceptor, taken: [] };

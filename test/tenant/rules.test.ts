@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseAggregationFile, parseSchemasFile } from "../../src/graphite/rule-files.ts";
 import { type Ladder, parseLadder } from "../../src/metric/bucket.ts";
-import { ladderText, type SchemaRule, type SchemasSince } from "../../src/metric/ladder-rules.ts";
+import { ladderText, oldestHeld, type SchemaRule, type SchemasSince } from "../../src/metric/ladder-rules.ts";
 import { tenantsBucket } from "../../src/bus/subjects.ts";
 import { addKey, changeRules, findTenant } from "../../src/tenant/admin.ts";
 import { decodeTenant, encodeJson, tenantKeyOf } from "../../src/tenant/record.ts";
@@ -12,10 +12,10 @@ import {
   changeSchemas,
   ladderRulesOf,
   noRules,
-  reachOf,
   readRules,
   rulesOf,
   storeRules,
+  tenantReach,
 } from "../../src/tenant/rules.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import { follow, random, until, withWorld } from "./directory-world.ts";
@@ -100,6 +100,64 @@ test("R3: at most 8 sets and 16 ladders; the oldest go first", () => {
   );
 });
 
+test("how far back points may lie: a longer ladder reaches back to its own beginning, not further", () => {
+  function f(sets: [fromDays: number, spanDays: number][], oldestDays: number): void {
+    const reach = sets.map(([from, span]) => ({ fromSeconds: from * day, spanSeconds: span * day }));
+    assert.equal(oldestHeld(1000 * day, reach), oldestDays * day);
+  }
+  f([[0, 30]], 970);
+  f(
+    [
+      [0, 30],
+      [990, 100],
+    ],
+    970,
+  );
+  f(
+    [
+      [0, 30],
+      [980, 100],
+    ],
+    970,
+  );
+  f(
+    [
+      [0, 30],
+      [960, 100],
+    ],
+    960,
+  );
+  f(
+    [
+      [0, 30],
+      [800, 100],
+    ],
+    900,
+  );
+  f(
+    [
+      [0, 300],
+      [900, 1],
+    ],
+    700,
+  );
+  f(
+    [
+      [0, 50],
+      [900, 1],
+    ],
+    999,
+  );
+  f(
+    [
+      [0, 30],
+      [1001, 300],
+    ],
+    970,
+  );
+  f([[0, 2000]], 1 / day);
+});
+
 test("a record's rules are read back as they were, and judged", () => {
   const sets = changeSchemas([], rules("60s:1d,300s:30d", "1s:1h"), now, standard);
   const aggregation = [{ name: "c", pattern: "\\.count$", view: "sum" as const, xFilesFactor: 0 }];
@@ -162,8 +220,11 @@ test("set by compare-and-set, seen by the directory; upkeep and doors get what t
     assert.equal(rulesOf(seen).schemas.length, 2);
     assert.equal(rulesOf(seen).aggregation.length, 1);
     assert.equal(rulesOf(seen), rulesOf(seen), "judged once");
-    assert.equal(reachOf(seen, standard), 60 * day);
-    assert.equal(reachOf(tenant, standard), 30 * day);
+    assert.deepEqual(
+      tenantReach(seen, standard).map(({ spanSeconds }) => spanSeconds / day),
+      [30, 60],
+    );
+    assert.deepEqual(tenantReach(tenant, standard), [{ fromSeconds: 0, spanSeconds: 30 * day }]);
     const upkeep = ladderRulesOf(3, standard, directory.all());
     const from = changeHoldsFrom(Math.floor(clock.nowMs() / 1000));
     assert.deepEqual(
