@@ -93,18 +93,14 @@ export class Grid {
     );
   }
 
-  /** Adds those rows, ascending, of the series at `place` in `ids` whose buckets are in [from, until), within the range. */
-  addRows(place: number, rows: Summaries, from: number, until: number): void {
+  /** Adds the rows, all of them in the range, of the series at `place` in `ids`. */
+  addRows(place: number, rows: Summaries): void {
     const { start, stepSeconds, width } = this.cells;
     const { count, bucket, points, sum, min, max, last, lastSeconds, lastReceivedAtMs } = rows;
     const row = (this.#rows[place] as number) * width;
-    let at = 0;
-    while (at < count && (bucket[at] as number) < from) at++;
-    for (; at < count; at++) {
-      const seconds = bucket[at] as number;
-      if (seconds >= until) return;
+    for (let at = 0; at < count; at++)
       this.#addTo(
-        row + Math.floor((seconds - start) / stepSeconds),
+        row + Math.floor(((bucket[at] as number) - start) / stepSeconds),
         points[at] as number,
         sum[at] as number,
         min[at] as number,
@@ -113,7 +109,6 @@ export class Grid {
         lastSeconds[at] as number,
         lastReceivedAtMs[at] as number,
       );
-    }
   }
 
   #addTo(

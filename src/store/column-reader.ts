@@ -31,7 +31,10 @@ export class ColumnReader {
   at = 0;
   /** Nothing from here on is read, but for the slack that follows the columns somewhere. */
   end = 0;
-  /** Whole numbers read last. */
+  /** Rows of a column that are wanted; what comes of the others is not said. */
+  from = 0;
+  to = 0;
+  /** Whole numbers read last: of row i at i. */
   whole = new Float64Array(512);
   #decimals = new Float64Array(512);
 
@@ -105,16 +108,16 @@ export class ColumnReader {
     const width = head & 63;
     if (width > widthMost) throw corruptPiece("numbers too wide");
     const least = this.#signed();
-    const { whole } = this;
+    const { whole, from, to } = this;
     if (mode === modeOffsets) {
-      this.#unpack(whole, 0, rows, least, width);
+      this.#unpack(whole, 0, rows, from, to, least, width);
       return;
     }
     if (mode === modeDeltas) {
       let value = this.#signed();
-      this.#unpack(whole, 1, rows, least, width);
+      this.#unpack(whole, 1, rows, 1, to, least, width);
       whole[0] = value;
-      for (let i = 1; i < rows; i++) {
+      for (let i = 1; i < to; i++) {
         value += whole[i] as number;
         whole[i] = value;
       }
@@ -130,11 +133,11 @@ export class ColumnReader {
     const bytes = this.#bytes;
     const start = this.#take(Math.ceil(rows / 8));
     const values = this.#decimals;
-    this.#unpack(values, 0, changes + 1, least, width);
-    const { whole } = this;
+    this.#unpack(values, 0, changes + 1, 0, changes + 1, least, width);
+    const { whole, to } = this;
     let kept = 0;
     let value = values[0] as number;
-    for (let i = 0; i < rows; i++) {
+    for (let i = 0; i < to; i++) {
       if ((((bytes[start + (i >>> 3)] as number) >>> (i & 7)) & 1) === 1) {
         if (++kept > changes) throw corruptPiece("more changes than values");
         value = values[kept] as number;
@@ -143,79 +146,111 @@ export class ColumnReader {
     }
   }
 
-  #unpack(into: Float64Array, from: number, to: number, least: number, width: number): void {
+  /** A column of rows [first, end): of these [from, to) into `into`. */
+  #unpack(
+    into: Float64Array,
+    first: number,
+    end: number,
+    from: number,
+    to: number,
+    least: number,
+    width: number,
+  ): void {
     if (width === 0) {
       for (let i = from; i < to; i++) into[i] = least;
       return;
     }
-    this.#unpackPlane(into, from, to, least, Math.min(width, planeBits));
-    for (let plane = 1; plane * planeBits < width; plane++)
-      this.#addPlane(into, from, to, planeUnit ** plane, Math.min(width - plane * planeBits, planeBits));
+    for (let plane = 0; plane * planeBits < width; plane++) {
+      const bits = Math.min(width - plane * planeBits, planeBits);
+      const start = this.#take(Math.ceil(((end - first) * bits) / 8));
+      if (plane === 0) this.#unpackPlane(into, start, from, to, first, least, bits);
+      else this.#addPlane(into, start, from, to, first, planeUnit ** plane, bits);
+    }
   }
 
-  #unpackPlane(into: Float64Array, from: number, to: number, least: number, width: number): void {
-    const start = this.#take(Math.ceil(((to - from) * width) / 8));
+  #unpackPlane(
+    into: Float64Array,
+    start: number,
+    from: number,
+    to: number,
+    first: number,
+    least: number,
+    width: number,
+  ): void {
     if (width === 8) {
       const bytes = this.#bytes;
-      for (let i = from, at = start; i < to; i++, at++) into[i] = least + (bytes[at] as number);
+      for (let i = from, at = start + from - first; i < to; i++, at++)
+        into[i] = least + (bytes[at] as number);
       return;
     }
     const view = this.#view;
     const mask = (1 << width) - 1;
-    for (let i = from, bit = 0; i < to; i++, bit += width)
+    for (let i = from, bit = (from - first) * width; i < to; i++, bit += width)
       into[i] = least + ((view.getUint32(start + (bit >>> 3), true) >>> (bit & 7)) & mask);
   }
 
-  #addPlane(into: Float64Array, from: number, to: number, unit: number, width: number): void {
-    const start = this.#take(Math.ceil(((to - from) * width) / 8));
+  #addPlane(
+    into: Float64Array,
+    start: number,
+    from: number,
+    to: number,
+    first: number,
+    unit: number,
+    width: number,
+  ): void {
     const view = this.#view;
     const mask = (1 << width) - 1;
-    for (let i = from, bit = 0; i < to; i++, bit += width)
+    for (let i = from, bit = (from - first) * width; i < to; i++, bit += width)
       into[i] =
         (into[i] as number) + unit * ((view.getUint32(start + (bit >>> 3), true) >>> (bit & 7)) & mask);
   }
 
-  /** Doubles of `rows` rows, into `into` from `offset` on. */
+  /** Doubles of `rows` rows: the wanted ones into `into`, the first of them at `offset`. */
   doubles(into: Float64Array, offset: number, rows: number): void {
     const kind = this.byte();
+    const { from, to } = this;
     if (kind === kindRaw) this.#raw(into, offset, rows);
     else if (kind === kindXor) this.#xor(into, offset, rows);
-    else if (kind === kindOne) into.fill(this.#view.getFloat64(this.#take(8), true), offset, offset + rows);
-    else {
+    else if (kind === kindOne) {
+      const value = this.#view.getFloat64(this.#take(8), true);
+      into.fill(value, offset, offset + to - from);
+    } else {
       const places = kind & ~kindUlps;
       if (places > placesMost) throw corruptPiece("doubles of an unknown kind");
       this.wholes(rows);
       const { whole } = this;
       const power = powers[places] as number;
-      if (power === 1) for (let i = 0; i < rows; i++) into[offset + i] = whole[i] as number;
-      else for (let i = 0; i < rows; i++) into[offset + i] = (whole[i] as number) / power;
+      const by = offset - from;
+      if (power === 1) for (let i = from; i < to; i++) into[by + i] = whole[i] as number;
+      else for (let i = from; i < to; i++) into[by + i] = (whole[i] as number) / power;
       if (kind !== places) this.#addUlps(into, offset, rows);
     }
   }
 
   #addUlps(into: Float64Array, offset: number, rows: number): void {
     this.wholes(rows);
-    const ulps = this.whole;
-    for (let i = 0; i < rows; i++) {
+    const { whole: ulps, from, to } = this;
+    for (let i = from, at = offset; i < to; i++, at++) {
       if (ulps[i] === 0) continue;
-      double[0] = into[offset + i] as number;
+      double[0] = into[at] as number;
       const low = (halves[0] as number) + (ulps[i] as number);
       halves[0] = low;
       halves[1] = (halves[1] as number) + Math.floor(low / 2 ** 32);
-      into[offset + i] = double[0];
+      into[at] = double[0];
     }
   }
 
   #raw(into: Float64Array, offset: number, rows: number): void {
     const view = this.#view;
-    let at = this.#take(8 * rows);
-    for (let i = offset; i < offset + rows; i++, at += 8) into[i] = view.getFloat64(at, true);
+    const { from, to } = this;
+    let at = this.#take(8 * rows) + 8 * from;
+    for (let i = offset; i < offset + to - from; i++, at += 8) into[i] = view.getFloat64(at, true);
   }
 
   #xor(into: Float64Array, offset: number, rows: number): void {
     const bytes = this.#bytes;
     const view = this.#view;
-    const { end } = this;
+    const { end, from, to } = this;
     let { at } = this;
     let low = 0;
     let high = 0;
@@ -240,9 +275,10 @@ export class ColumnReader {
         high ^= below >= 4 ? lower : upper;
         at += length;
       }
+      if (i < from || i >= to) continue;
       halves[0] = low;
       halves[1] = high;
-      into[offset + i] = double[0] as number;
+      into[offset + i - from] = double[0] as number;
     }
     this.at = at;
   }

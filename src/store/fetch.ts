@@ -131,8 +131,8 @@ export class Fetcher {
       const slot = (grid.ids[i] as number) % seriesPerBlock;
       if (((reader.slots >>> slot) & 1) === 0) continue;
       rows.clear();
-      reader.read(slot, rows);
-      grid.addRows(i, rows, from, until);
+      reader.read(slot, rows, from, until);
+      grid.addRows(i, rows);
       decoded += rows.count;
     }
     return decoded;

@@ -232,8 +232,11 @@ export class PieceReader {
     this.#stepSeconds = stepSeconds;
   }
 
-  /** Appends the rows of a series that has a fragment here; their buckets ascending, each once. */
-  read(slot: number, into: Summaries): void {
+  /**
+   * Appends the rows of a series that has a fragment here, those of buckets in [from, until); their buckets ascending,
+   * each once.
+   */
+  read(slot: number, into: Summaries, from = 0, until = Number.POSITIVE_INFINITY): void {
     assert(((this.slots >>> slot) & 1) === 1, `a series that has a fragment, got ${slot}`);
     const columns = this.#columns;
     columns.at = this.#ends[slot] as number;
@@ -246,38 +249,36 @@ export class PieceReader {
     if ((flags & ~hasAll) !== 0) throw corruptPiece("a fragment's parts");
     columns.reserve(rows);
     into.reserve(rows);
-    const to = into.count;
-    this.#cells(flags, rows, into.bucket, to);
-    if (flags & hasPoints) columns.doubles(into.points, to, rows);
-    else into.points.fill(1, to, to + rows);
-    this.#lastSeconds(rows, into, to);
-    columns.doubles(into.sum, to, rows);
+    const at = into.count;
+    this.#cells(flags, rows, into.bucket, at, from, until);
+    const end = at + columns.to - columns.from;
+    if (end === at) return;
+    if (flags & hasPoints) columns.doubles(into.points, at, rows);
+    else into.points.fill(1, at, end);
+    this.#lastSeconds(rows, into, at, end);
+    columns.doubles(into.sum, at, rows);
     if (flags & hasFourValues) {
-      columns.doubles(into.min, to, rows);
-      columns.doubles(into.max, to, rows);
-      columns.doubles(into.last, to, rows);
+      columns.doubles(into.min, at, rows);
+      columns.doubles(into.max, at, rows);
+      columns.doubles(into.last, at, rows);
     } else {
       const { sum, min, max, last } = into;
-      for (let i = to; i < to + rows; i++) {
+      for (let i = at; i < end; i++) {
         const value = sum[i] as number;
         min[i] = value;
         max[i] = value;
         last[i] = value;
       }
     }
-    if (flags & hasReceived) columns.doubles(into.lastReceivedAtMs, to, rows);
-    else {
-      columns.wholes(rows);
-      const { whole } = columns;
-      const { lastReceivedAtMs, lastSeconds } = into;
-      for (let i = 0; i < rows; i++)
-        lastReceivedAtMs[to + i] = (lastSeconds[to + i] as number) * 1000 + (whole[i] as number);
-    }
-    into.count = to + rows;
+    this.#received(flags, rows, into, at, end);
+    into.count = end;
   }
 
-  #cells(flags: number, rows: number, bucket: Uint32Array, to: number): void {
+  /** The buckets that are asked for; which rows they are is what the columns read from then on. */
+  #cells(flags: number, rows: number, bucket: Uint32Array, at: number, from: number, until: number): void {
     const columns = this.#columns;
+    columns.from = 0;
+    columns.to = rows;
     let first = 0;
     if (flags & hasBitmap) {
       first = columns.count();
@@ -287,23 +288,39 @@ export class PieceReader {
     const step = this.#stepSeconds;
     const start = this.#span + first * step;
     let before = this.oldest - 1;
+    let skipped = 0;
+    let taken = 0;
     for (let i = 0; i < rows; i++) {
       const seconds = start + (whole[i] as number) * step;
       if (!(seconds > before)) throw corruptPiece("buckets out of order");
-      bucket[to + i] = seconds;
       before = seconds;
+      if (seconds < from) skipped++;
+      else if (seconds < until) bucket[at + taken++] = seconds;
     }
     if (before > this.newest) throw corruptPiece("buckets beyond its newest");
+    columns.from = skipped;
+    columns.to = skipped + taken;
   }
 
-  #lastSeconds(rows: number, into: Summaries, to: number): void {
+  #lastSeconds(rows: number, into: Summaries, at: number, end: number): void {
     const columns = this.#columns;
     columns.wholes(rows);
     const { whole } = columns;
     const { bucket, lastSeconds } = into;
-    for (let i = 0; i < rows; i++) {
-      const seconds = (bucket[to + i] as number) + (whole[i] as number);
-      lastSeconds[to + i] = seconds;
+    for (let i = at, row = columns.from; i < end; i++, row++)
+      lastSeconds[i] = (bucket[i] as number) + (whole[row] as number);
+  }
+
+  #received(flags: number, rows: number, into: Summaries, at: number, end: number): void {
+    const columns = this.#columns;
+    const { lastReceivedAtMs, lastSeconds } = into;
+    if (flags & hasReceived) {
+      columns.doubles(lastReceivedAtMs, at, rows);
+      return;
     }
+    columns.wholes(rows);
+    const { whole } = columns;
+    for (let i = at, row = columns.from; i < end; i++, row++)
+      lastReceivedAtMs[i] = (lastSeconds[i] as number) * 1000 + (whole[row] as number);
   }
 }

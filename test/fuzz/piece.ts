@@ -140,6 +140,17 @@ export const pieceFuzzer: Fuzzer = {
       reader.read(slot, into);
       assert.equal(into.count, rows.count);
       assertSameRows(into, 0, rows);
+      // And a part of it, behind other rows.
+      const from = span + random.below(300) * stepSeconds - random.below(3);
+      const until = from + random.below(300) * stepSeconds;
+      const part = new Summaries();
+      for (let i = 0; i < rows.count; i++) {
+        const bucket = rows.bucket[i] ?? 0;
+        if (bucket >= from && bucket < until) part.append(rows, i, bucket);
+      }
+      reader.read(slot, into, from, until);
+      assert.equal(into.count, rows.count + part.count);
+      assertSameRows(into, rows.count, part);
     }
     for (let i = 0; i < 8; i++) {
       const cut = random.below(4) === 0;
