@@ -4,7 +4,7 @@
 import { assert } from "../base/assert.ts";
 import { firstRowOf, valueAt, type Blob } from "./blob.ts";
 import type { Cells } from "./store.ts";
-import type { Summaries } from "./summaries.ts";
+import { Summaries } from "./summaries.ts";
 
 export interface GridRange {
   start: number;
@@ -43,6 +43,8 @@ export class Grid {
   readonly #lastReceivedAtMs: Float64Array;
   /** [row, its twin's row] of series that were asked more than once. */
   readonly #twins: [number, number][] = [];
+  /** Of one series in one blob. */
+  readonly #found = new Summaries();
 
   constructor(ids: readonly number[], range: GridRange) {
     this.cells = emptyCells(ids.length, range);
@@ -62,6 +64,7 @@ export class Grid {
   /** Adds all rows of the blob that belong to asked series, from `leastSeries` on, and lie in the range. */
   addBlob(blob: Blob, leastSeries: number): void {
     const { ids } = this;
+    const found = this.#found;
     // Few asked series in a big blob: jump to each. Many: walk both lists side by side.
     const jump = ids.length * Math.log2(blob.rows + 1) < blob.rows;
     const { base, values } = blob.series;
@@ -71,77 +74,62 @@ export class Grid {
       if (id < leastSeries) continue;
       if (jump) at = firstRowOf(blob, id, at);
       else while (at < blob.rows && base + (values === undefined ? 0 : (values[at] ?? 0)) < id) at++;
+      found.clear();
       for (; at < blob.rows && base + (values === undefined ? 0 : (values[at] ?? 0)) === id; at++)
-        this.#addBlobRow(blob, at, this.#rows[i] ?? 0);
+        this.#find(blob, at);
+      this.addRows(i, found);
     }
   }
 
-  #addBlobRow(blob: Blob, at: number, row: number): void {
+  /** A row that lies in the range is one of those found. */
+  #find(blob: Blob, at: number): void {
     const { start, stepSeconds, width } = this.cells;
     const bucket = valueAt(blob.bucket, at);
-    const column = Math.floor((bucket - start) / stepSeconds);
-    if (column < 0 || column >= width) return;
-    this.#addTo(
-      row * width + column,
-      valueAt(blob.points, at),
-      valueAt(blob.sum, at),
-      valueAt(blob.min, at),
-      valueAt(blob.max, at),
-      valueAt(blob.last, at),
-      bucket + valueAt(blob.lastAfterBucket, at),
-      valueAt(blob.lastReceivedAtMs, at),
-    );
+    if (bucket < start || bucket >= start + stepSeconds * width) return;
+    const found = this.#found;
+    found.reserve(1);
+    const to = found.count++;
+    found.bucket[to] = bucket;
+    found.points[to] = valueAt(blob.points, at);
+    found.sum[to] = valueAt(blob.sum, at);
+    found.min[to] = valueAt(blob.min, at);
+    found.max[to] = valueAt(blob.max, at);
+    found.last[to] = valueAt(blob.last, at);
+    found.lastSeconds[to] = bucket + valueAt(blob.lastAfterBucket, at);
+    found.lastReceivedAtMs[to] = valueAt(blob.lastReceivedAtMs, at);
   }
 
   /** Adds the rows, all of them in the range, of the series at `place` in `ids`. */
   addRows(place: number, rows: Summaries): void {
-    const { start, stepSeconds, width } = this.cells;
-    const { count, bucket, points, sum, min, max, last, lastSeconds, lastReceivedAtMs } = rows;
-    const row = (this.#rows[place] as number) * width;
-    for (let at = 0; at < count; at++)
-      this.#addTo(
-        row + Math.floor(((bucket[at] as number) - start) / stepSeconds),
-        points[at] as number,
-        sum[at] as number,
-        min[at] as number,
-        max[at] as number,
-        last[at] as number,
-        lastSeconds[at] as number,
-        lastReceivedAtMs[at] as number,
-      );
-  }
-
-  #addTo(
-    cell: number,
-    points: number,
-    sum: number,
-    min: number,
-    max: number,
-    last: number,
-    lastSeconds: number,
-    lastReceivedAtMs: number,
-  ): void {
-    const { cells } = this;
-    const before = cells.points[cell] as number;
-    cells.points[cell] = before + points;
-    // As src/metric/summary.ts has it, signs of zero included (S3).
-    if (before === 0) {
-      cells.sum[cell] = sum;
-      cells.min[cell] = min;
-      cells.max[cell] = max;
-      cells.last[cell] = last;
-    } else {
-      cells.sum[cell] = (cells.sum[cell] as number) + sum;
-      cells.min[cell] = Math.min(cells.min[cell] as number, min);
-      cells.max[cell] = Math.max(cells.max[cell] as number, max);
-      const newer =
-        lastSeconds - (this.#lastSeconds[cell] as number) ||
-        lastReceivedAtMs - (this.#lastReceivedAtMs[cell] as number);
-      if (newer < 0) return;
-      cells.last[cell] = newer > 0 ? last : Math.max(cells.last[cell] as number, last);
+    const { start, stepSeconds, width, points, sum, min, max, last } = this.cells;
+    const lastSeconds = this.#lastSeconds;
+    const lastReceivedAtMs = this.#lastReceivedAtMs;
+    const first = (this.#rows[place] as number) * width;
+    for (let i = 0; i < rows.count; i++) {
+      const cell = first + Math.floor(((rows.bucket[i] as number) - start) / stepSeconds);
+      const before = points[cell] as number;
+      const seconds = rows.lastSeconds[i] as number;
+      const receivedAtMs = rows.lastReceivedAtMs[i] as number;
+      points[cell] = before + (rows.points[i] as number);
+      if (before === 0) {
+        sum[cell] = rows.sum[i] as number;
+        min[cell] = rows.min[i] as number;
+        max[cell] = rows.max[i] as number;
+        last[cell] = rows.last[i] as number;
+      } else {
+        // As src/metric/summary.ts has it, signs of zero included (S3).
+        sum[cell] = (sum[cell] as number) + (rows.sum[i] as number);
+        min[cell] = Math.min(min[cell] as number, rows.min[i] as number);
+        max[cell] = Math.max(max[cell] as number, rows.max[i] as number);
+        const newer =
+          seconds - (lastSeconds[cell] as number) || receivedAtMs - (lastReceivedAtMs[cell] as number);
+        if (newer < 0) continue;
+        const value = rows.last[i] as number;
+        last[cell] = newer > 0 ? value : Math.max(last[cell] as number, value);
+      }
+      lastSeconds[cell] = seconds;
+      lastReceivedAtMs[cell] = receivedAtMs;
     }
-    this.#lastSeconds[cell] = lastSeconds;
-    this.#lastReceivedAtMs[cell] = lastReceivedAtMs;
   }
 
   /** Call once, after all rows. */
