@@ -16,6 +16,7 @@ import { openGateway } from "../src/gateway/gateway.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
 import { Directory } from "../src/tenant/directory.ts";
 import { allHomes } from "../src/tenant/routing.ts";
+import { rulesOf } from "../src/tenant/rules.ts";
 import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
 import { ClusterNode } from "../cluster/node.ts";
@@ -129,7 +130,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   const rules = new RulesSource({
     tenants: directory,
     standard: settings.retention,
-    schemasOf: () => [],
+    schemasOf: (tenant) => rulesOf(tenant).schemas,
   });
   const upkeep = new Upkeep({
     shards: () => supervisor.owned(),
