@@ -73,7 +73,7 @@ function compileText(text: string, patternChars: number): TextMatcher {
   if (pieces === undefined) return wordMatcher(text, [text]);
   const words = listWords(pieces);
   if (words !== undefined) return wordMatcher(text, [...new Set([text, ...words])]);
-  const run = makeRunner(assemble(pieces));
+  const run = makeAffixes(pieces) ?? makeRunner(assemble(pieces));
   const first = pieces[0];
   return {
     text,
@@ -230,6 +230,25 @@ function assemble(pieces: readonly Piece[]): Step[] {
   add(pieces);
   program.push({ kind: "end" });
   return program;
+}
+
+/** `*`, `a*`, `*b` and `a*b`, which is what most globs are: no machine is needed for these. */
+function makeAffixes(pieces: readonly Piece[]): ((text: string) => boolean) | undefined {
+  const at = pieces.findIndex(({ kind }) => kind === "any");
+  const before = textOf(pieces.slice(0, at));
+  const behind = textOf(pieces.slice(at + 1));
+  if (at < 0 || before === undefined || behind === undefined) return undefined;
+  const least = before.length + behind.length;
+  return (text) => text.length >= least && text.startsWith(before) && text.endsWith(behind);
+}
+
+function textOf(pieces: readonly Piece[]): string | undefined {
+  let out = "";
+  for (const piece of pieces) {
+    if (piece.kind !== "text") return undefined;
+    out += piece.text;
+  }
+  return out;
 }
 
 function makeRunner(program: readonly Step[]): (text: string) => boolean {

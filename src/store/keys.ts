@@ -4,7 +4,6 @@
 //   t tenant                            -> root u32, next u32, series u32   tenants that have series here (names.ts)
 //   n node u32, segment                 -> child u32, series u32   the name tree; 0 is none
 //   g root u32, whole name              -> series u32          tagged names, leaves under their whole text
-//   i series u32                        -> whole name          names by id
 //   j block u32                         -> tenant              ids are given in blocks of 16, each of one tenant
 //   a chunk u32                         -> 1024 x u16          day on which each of 1024 ids has nothing left
 //   u tenant                            -> size row            what the tenant's fragments hold
@@ -17,6 +16,10 @@
 //   x applied at u64, keyed id          -> nothing             the same by time, for their expiry
 //   l length u8, tenant, minute u32, door 0 fate 0 reason -> count  the ledger
 //   d sequence u64, part u32            -> dead letter
+//   z series u32                        -> whole name          names by id
+//
+// Names by id come last: ids are given in order, and LMDB leaves pages full where keys are appended at the very end of a
+// table, but half empty where they are appended within it. They are the most bytes of all that names take.
 //
 // A change of what is written above needs a higher storeFormat (head.ts).
 import { assert } from "../base/assert.ts";
@@ -31,7 +34,7 @@ const tableByte = {
   keyedTime: 0x78,
   ledger: 0x6c,
   dead: 0x64,
-  name: 0x69,
+  name: 0x7a,
   block: 0x6a,
   activity: 0x61,
   size: 0x75,

@@ -33,6 +33,12 @@ test("patterns match names as Graphite does", () => {
   f("a*c", "abbbc", true);
   f("a*c", "abbbcd", false);
   f("a**c", "ac", true);
+  f("a*a", "a", false);
+  f("a*a", "aa", true);
+  f("ab*bc", "abc", false);
+  f("ab*bc", "abbc", true);
+  f("*\u{1f600}", "a\u{1f600}", true);
+  f("{a,b}*", "bc", true);
   f("*a*b", "xxaxxb", true);
   f("*a*b", "xxbxxa", false);
   f("a?c", "abc", true);
