@@ -111,10 +111,10 @@ export async function compareSize(
   // What was taken away meanwhile may have been older and newer.
   assert.ok(
     seen.oldest !== undefined && seen.oldest <= expected.oldest,
-    `oldest of ${tenant}: ${seen.oldest}`,
+    `oldest of ${tenant}: ${seen.oldest}, not ${expected.oldest}`,
   );
   assert.ok(
     seen.newest !== undefined && seen.newest >= expected.newest,
-    `newest of ${tenant}: ${seen.newest}`,
+    `newest of ${tenant}: ${seen.newest}, not ${expected.newest}`,
   );
 }

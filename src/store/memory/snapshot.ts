@@ -79,7 +79,7 @@ export class MemorySnapshot implements Snapshot {
       for (const [column, rows] of cellsOf.get(id) ?? []) {
         const cell = i * range.width + column;
         cells.points[cell] = rows.reduce((sum, row) => sum + row.points, 0);
-        cells.sum[cell] = rows.slice(1).reduce((sum, row) => sum + row.sum, rows[0]?.sum ?? 0);
+        cells.sum[cell] = rows.map((row) => row.sum).reduce((a, b) => a + b);
         cells.min[cell] = Math.min(...rows.map((row) => row.min));
         cells.max[cell] = Math.max(...rows.map((row) => row.max));
         cells.last[cell] = lastOf(rows);
