@@ -17,7 +17,7 @@ import type {
 } from "../../src/store/store.ts";
 import { Chance, prefixes, standard, tenants } from "./store-random-input.ts";
 import { compareCells, compareNames, compareSize, type Pair, type Range } from "./store-compare.ts";
-import { forgotten, type World } from "./store-helpers.ts";
+import { forgotten, type Case, type World } from "./store-helpers.ts";
 import { day, hour, ladderOf, rulesOf, t0, upkeepUntilIdle, type RulesSince } from "./store-life.ts";
 
 /** What a life had in it, to see that it was one. */
@@ -75,6 +75,7 @@ class Life {
   async act(): Promise<void> {
     const actions: [weight: number, name: string, run: () => Promise<void>][] = [
       [50, "commit", () => this.#commit()],
+      [3, "burst", () => this.#burst()],
       [4, "claim", () => this.#claim()],
       [4, "jump", async () => this.#chance.jump()],
       [14, "some upkeep", () => this.#someUpkeep()],
@@ -136,6 +137,11 @@ class Life {
       known.heldUntil = Math.max(known.heldUntil, bucket + longestSpan(ladder));
     }
     this.#count("rows", rows.length);
+  }
+
+  /** More blobs than a run is made of. */
+  async #burst(): Promise<void> {
+    for (let left = 10 + this.#chance.random.below(30); left > 0; left--) await this.#commit();
   }
 
   /** C5 */
@@ -415,4 +421,15 @@ export async function live(world: World, seed: number, actions: number): Promise
     }
   }
   return life.lived;
+}
+
+/** The short form; the long one: npm run lives. */
+export function randomCases(f: Case): void {
+  const seed = Number(process.env["MILLRACE_SEED"] ?? Date.now() % 1_000_000);
+  f(`a random life shows what the memory engine shows (MILLRACE_SEED=${seed})`, async (world) => {
+    const lived = await live(world, seed, 90);
+    // A life in which nothing happens proves nothing.
+    for (const what of ["rows", "fragments", "cells at rest", "some upkeep"])
+      assert.ok((lived[what] ?? 0) > 0, `${what}: ${JSON.stringify(lived)}`);
+  });
 }

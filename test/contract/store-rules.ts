@@ -177,6 +177,36 @@ export function rulesCases(f: Case): void {
     await owner.store.close();
   });
 
+  f(
+    "a rung that reaches less far back than a finer one cuts no bucket of a coarser one",
+    async ({ engine }) => {
+      const odd = "7s:100s,49s:1000s,490s:20000s";
+      const rules = rulesOf(odd);
+      // Spans end where they end: at some times the second rung's just has, and the first one's has not for long.
+      let edge = 17_640 * Math.ceil(t0 / 17_640);
+      while (keptOf(odd, 0, edge + 1000) >= edge || keptOf(odd, 0, edge + 1000) % 490 === 0) edge += 17_640;
+      const now = edge + 1000;
+      assert.ok(keptOf(odd, 0, now) < keptOf(odd, 1, now));
+      const owner = await Owner.of(engine);
+      const start = edge - (edge % 490) - 4900;
+      for (let at = start; at < now; at += 490)
+        await owner.put(now, ...Array.from({ length: 490 }, (_, i) => ({ name: "a", at: at + i })));
+      await upkeepUntilIdle(engine, { nowSeconds: now, ladders: rules, all: true });
+      const seconds = 490 * Math.ceil((now - start) / 490);
+      for (const stepSeconds of [7, 10, 14, 49, 98, 490]) {
+        const from = start - (start % stepSeconds);
+        const width = Math.ceil((start + seconds + 490 - from) / stepSeconds);
+        const all = await sums(engine, "a", [from, stepSeconds, width]);
+        assert.equal(
+          all.reduce<number>((sum, n) => sum + (n ?? 0), 0),
+          seconds,
+          `at ${stepSeconds} s`,
+        );
+      }
+      await owner.store.close();
+    },
+  );
+
   f("a changed rule holds from a time on; reads go across it", async ({ engine }) => {
     const change = t0 + 2 * hour;
     const first: [number, Record<string, string>] = [0, { "^a": "10s:12h,60s:3d" }];
@@ -208,6 +238,33 @@ export function rulesCases(f: Case): void {
     await owner.put(last, { name: "x", at: last });
     await upkeepUntilIdle(engine, { nowSeconds: last, ladders: after, all: true });
     assert.deepEqual(await sums(engine, "a", [t0, 14_400, 1]), [null]);
+    await owner.store.close();
+  });
+
+  f("rules that go back to an earlier ladder", async ({ engine }) => {
+    const fine = { ".": "10s:12h,60s:3d" };
+    const rules = rulesOf(text, {
+      t1: [
+        [0, fine],
+        [t0 + 600, { ".": "60s:4h" }],
+        [t0 + 1200, fine],
+      ],
+    });
+    const owner = await Owner.of(engine);
+    const put = async (name: string) => {
+      const times = Array.from({ length: 180 }, (_, i) => t0 + i * 10);
+      await owner.put(t0 + 1800, ...times.map((at) => ({ name, at })));
+    };
+    for (const name of ["a", "b", "a"]) await put(name);
+    await upkeepUntilIdle(engine, { nowSeconds: t0 + 1800, ladders: rules, all: true });
+    const expected = Array.from({ length: 180 }, (_, i) =>
+      i < 60 || i >= 120 ? 2 : i % 6 === 0 ? 12 : null,
+    );
+    assert.deepEqual(await sums(engine, "a", [t0, 10, 180]), expected);
+    assert.deepEqual(
+      await sums(engine, "b", [t0, 10, 180]),
+      expected.map((n) => (n === null ? null : n / 2)),
+    );
     await owner.store.close();
   });
 }

@@ -6,6 +6,7 @@ import type { Case, World } from "./store-helpers.ts";
 import { historiesCases } from "./store-histories.ts";
 import { livesCases } from "./store-lives.ts";
 import { namesCases } from "./store-names.ts";
+import { randomCases } from "./store-random.ts";
 import { rememberCases } from "./store-remember.ts";
 import { rulesCases } from "./store-rules.ts";
 import { upkeepCases } from "./store-upkeep.ts";
@@ -29,4 +30,5 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
   rulesCases(f);
   livesCases(f);
   historiesCases(f);
+  randomCases(f);
 }
