@@ -4,6 +4,8 @@
 // H2. The coarsest rung whose step divides the one asked for answers as far back as it reaches (its cells are whole
 //     numbers of that rung's, and there are the fewest to read); where none divides it, the finest one. Older times come
 //     from the next coarser rungs, as far as each reaches.
+// H3. A rung answers no further back than the coarser ones reach: spans end where they end, so that a finer one may reach
+//     further for a while; a bucket of a still coarser one would be cut in two there.
 import type { LadderWork } from "./work.ts";
 
 /** [from, until) comes from this rung. */
@@ -26,7 +28,7 @@ export function reachOf(
   const out: Reach[] = [];
   let open = Math.min(until, 0xffff_ffff);
   for (let rung = Math.max(0, coarsest); rung < rungs.length && open > from; rung++) {
-    const start = Math.max(0, from, kept[rung] ?? 0);
+    const start = Math.max(0, from, ...kept.slice(rung)); // H3
     if (start >= open) continue;
     out.push({ rung, stepSeconds: rungs[rung]?.stepSeconds ?? 1, from: start, until: open });
     open = start;
