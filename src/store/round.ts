@@ -62,6 +62,7 @@ export class RoundWork {
   readonly #starts = new Uint32Array(seriesPerBlock + 1);
   readonly #next = new Uint32Array(seriesPerBlock + 1);
   readonly #sorted = new Summaries();
+  readonly #own = new Summaries();
   readonly #rungs: Summaries[] = [];
   readonly #part = new Summaries();
   readonly #spare: PieceWriter[] = [];
@@ -217,14 +218,22 @@ export class RoundWork {
       return this.#rows(work, slot, ladders[0].ladder, nowSeconds, this.#raw, start, end, this.#order);
     this.#sorted.gather(this.#raw, start, end, 1, this.#order);
     let expiry = 0;
-    let from = 0;
     for (const [at, { ladder }] of ladders.entries()) {
-      const until = ladders[at + 1]?.fromSeconds ?? Number.POSITIVE_INFINITY;
-      let to = from;
-      while (to < this.#sorted.count && (this.#sorted.bucket[to] as number) < until) to++;
-      if (to > from)
-        expiry = Math.max(expiry, this.#rows(work, slot, ladder, nowSeconds, this.#sorted, from, to));
-      from = to;
+      // Rules that went back to an earlier ladder: its rows go together, once.
+      const text = ladderText(ladder);
+      const since = ladders.flatMap((each, i) => (ladderText(each.ladder) === text ? [i] : []));
+      if (since[0] !== at) continue;
+      this.#own.clear();
+      let row = 0;
+      for (const i of since) {
+        const from = i === 0 ? 0 : (ladders[i]?.fromSeconds ?? 0);
+        const until = ladders[i + 1]?.fromSeconds ?? Number.POSITIVE_INFINITY;
+        while (row < this.#sorted.count && (this.#sorted.bucket[row] as number) < from) row++;
+        for (; row < this.#sorted.count && (this.#sorted.bucket[row] as number) < until; row++)
+          this.#own.append(this.#sorted, row, this.#sorted.bucket[row] as number);
+      }
+      if (this.#own.count > 0)
+        expiry = Math.max(expiry, this.#rows(work, slot, ladder, nowSeconds, this.#own, 0, this.#own.count));
     }
     return expiry;
   }
