@@ -6,7 +6,7 @@ import { PieceReader } from "./fragment.ts";
 import { blockKey, pieceKey, sizeKey, spanKey, type SpanPlace } from "./keys.ts";
 import { decodeSize, encodeSize, type SizeRow } from "./size.ts";
 import { decodeSpan, encodeSpan, type Piece } from "./spans.ts";
-import { spanSecondsOf, type ShardWork } from "./work.ts";
+import { type ShardWork } from "./work.ts";
 
 interface SpanChange {
   place: SpanPlace;
@@ -124,10 +124,8 @@ export class Slice {
     reader.open(value, place.span, ladder.ladder.rungs[place.rung]?.stepSeconds ?? 1);
     size.points = Math.max(0, size.points + sign * reader.points);
     if (sign < 0) {
-      // What is removed lies before what is kept, or is put again in the same slice.
-      const keptFrom = ladder.kept[place.rung] ?? 0;
-      if (size.oldest < keptFrom && place.span + spanSecondsOf(ladder.ladder, place.rung) <= keptFrom)
-        size.oldest = keptFrom;
+      // What is removed lies before what is kept, or is put again in the same slice. Other ladders may hold older points.
+      size.oldest = Math.max(size.oldest, Math.min(...this.work.ladders.map(({ kept }) => kept.at(-1) ?? 0)));
       return;
     }
     if (size.newest === 0 || reader.oldest < size.oldest) size.oldest = reader.oldest;
