@@ -141,7 +141,7 @@ export function livesCases(f: Case): void {
     await go(t0 + 23 * hour);
     assert.deepEqual(await retired(t0 + 23 * hour), []);
     const now = t0 + 6 * day;
-    // Points that upkeep has not come to yet, a late one among them.
+    // A late point, and one of now: not yet seen by upkeep.
     await owner.put(now, { name: "a.gone", at: now - hour }, { name: "a.lives", at: now });
     assert.deepEqual(await retired(now), []);
     await go(now);

@@ -13,10 +13,11 @@ import type { DeadLetter } from "../../src/store/store.ts";
 import type { UpkeepOptions } from "../../src/store/upkeep.ts";
 import type { World } from "../contract/store-helpers.ts";
 
-const childPath = new URL(
-  `./lmdb-child${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`,
-  import.meta.url,
-);
+/** A file beside this one, in the build or not. */
+function pathOf(name: string): string {
+  return new URL(`./${name}${import.meta.url.slice(import.meta.url.lastIndexOf("."))}`, import.meta.url)
+    .pathname;
+}
 
 const children = new Set<ChildProcess>();
 
@@ -31,8 +32,12 @@ export async function withFolder(use: (folder: string) => Promise<void>): Promis
   }
 }
 
-export function engineIn(folder: string, mapBytes = 256 << 20): LmdbEngine {
-  return createLmdbEngine({ folder, mapBytes, clock: systemClock });
+export function engineIn(
+  folder: string,
+  mapBytes = 256 << 20,
+  upkeep: Partial<UpkeepOptions> = {},
+): LmdbEngine {
+  return createLmdbEngine({ folder, mapBytes, clock: systemClock, upkeep });
 }
 
 /** So small that little data is cut into many slices, runs, rounds and merges. */
@@ -65,7 +70,11 @@ export interface Child {
 }
 
 export function start(...args: string[]): Child {
-  const child = spawn(process.execPath, [childPath.pathname, ...args], {
+  return startFile("lmdb-child", ...args);
+}
+
+export function startFile(file: string, ...args: string[]): Child {
+  const child = spawn(process.execPath, [pathOf(file), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const lines: string[] = [];
