@@ -223,7 +223,10 @@ export function rulesCases(f: Case): void {
     const none = (count: number) => Array.from({ length: count }, () => null);
     assert.deepEqual(await sums(engine, "a", [change - 120, 10, 24]), [
       ...Array.from({ length: 12 }, () => 2),
-      ...[6, ...none(5), 6, ...none(5)],
+      6,
+      ...none(5),
+      6,
+      ...none(5),
     ]);
     assert.deepEqual(await sums(engine, "a", [change - 120, 60, 4]), [12, 12, 6, 6]);
     assert.deepEqual(await sums(engine, "a", [change - 600, 300, 3]), [null, 24, 12]);
