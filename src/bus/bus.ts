@@ -24,6 +24,19 @@ export interface StreamState {
   bytesMax: number;
 }
 
+/** How a stream begins that goes on from a store: as if its earlier frames had been trimmed. */
+export interface StreamBegin {
+  firstSequence: number;
+  incarnation: string;
+}
+
+export interface StreamOptions {
+  bytesMax: number;
+  duplicateWindowMs: number;
+  /** Only for a stream that is made now; one that is there stays as it began. */
+  begin?: StreamBegin;
+}
+
 export interface RecordedFrame {
   sequence: number;
   /** When the broker recorded it, ms since the epoch. */
@@ -83,7 +96,7 @@ export interface Bus {
   onConnection(callback: (connected: boolean) => void): () => void;
 
   /** Makes the shard's stream, or brings its cap up to date; answers its state. */
-  ensureStream(shard: number, options: { bytesMax: number; duplicateWindowMs: number }): Promise<StreamState>;
+  ensureStream(shard: number, options: StreamOptions): Promise<StreamState>;
   /** stream-missing when there is none. */
   streamState(shard: number): Promise<StreamState>;
   publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck>;

@@ -3,7 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import { Outage } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
-import type { KvEntry, KvOptions, PublishAck, RecordedFrame, StreamState } from "./bus.ts";
+import type { KvEntry, KvOptions, PublishAck, RecordedFrame, StreamBegin, StreamState } from "./bus.ts";
 import { streamName } from "./subjects.ts";
 
 /** What a frame costs the cap beside its bytes, about as on disk. */
@@ -21,10 +21,11 @@ export class MemoryStream {
   #last = 0;
   #bytes = 0;
 
-  constructor(shard: number, clock: Clock, random: Random) {
+  constructor(shard: number, clock: Clock, random: Random, begin?: StreamBegin) {
     this.#name = streamName(shard);
     this.#clock = clock;
-    this.incarnation = Buffer.from(random.bytes(16)).toString("hex");
+    this.incarnation = begin?.incarnation ?? Buffer.from(random.bytes(16)).toString("hex");
+    this.#last = (begin?.firstSequence ?? 1) - 1;
   }
 
   /** Throws stream-full. */

@@ -16,6 +16,7 @@ import type {
   Reader,
   ReaderOptions,
   RecordedFrame,
+  StreamOptions,
   StreamState,
 } from "./bus.ts";
 import { MemoryReader } from "./memory-reader.ts";
@@ -126,11 +127,11 @@ export class MemoryBus implements Bus {
     return () => this.#onConnection.delete(callback);
   }
 
-  ensureStream(shard: number, caps: { bytesMax: number; duplicateWindowMs: number }): Promise<StreamState> {
+  ensureStream(shard: number, caps: StreamOptions): Promise<StreamState> {
     return this.#call(() => {
       let stream = this.#broker.streams.get(shard);
       if (stream === undefined) {
-        stream = new MemoryStream(shard, this.#options.clock, this.#options.random);
+        stream = new MemoryStream(shard, this.#options.clock, this.#options.random, caps.begin);
         this.#broker.streams.set(shard, stream);
       }
       stream.bytesMax = caps.bytesMax;

@@ -13,22 +13,17 @@ import {
 import { nanos } from "nats";
 import { isOutage, Outage } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
-import type { RecordedFrame, StreamState } from "./bus.ts";
+import type { RecordedFrame, StreamBegin, StreamOptions, StreamState } from "./bus.ts";
 import { apiCodes, isApiError } from "./nats-errors.ts";
 import type { Life } from "./nats-life.ts";
 import { streamName, streamSubject } from "./subjects.ts";
-
-export interface StreamCaps {
-  bytesMax: number;
-  duplicateWindowMs: number;
-}
 
 /** Creates the stream or brings its caps up to date. Several processes may do so at the same time. */
 export async function ensureStream(
   life: Life,
   random: Random,
   shard: number,
-  caps: StreamCaps,
+  caps: StreamOptions,
 ): Promise<StreamState> {
   const stream = streamName(shard);
   const wanted: Partial<StreamUpdateConfig> = {
@@ -43,7 +38,7 @@ export async function ensureStream(
     info = await infoOf(life, shard);
   } catch (error) {
     if (!isOutage(error, "stream-missing")) throw error;
-    const made = await create(life, random, shard, wanted);
+    const made = await create(life, random, shard, wanted, caps.begin);
     if (made !== undefined) return stateOf(made);
     info = await infoOf(life, shard); // another process was faster
   }
@@ -64,9 +59,10 @@ async function create(
   random: Random,
   shard: number,
   wanted: Partial<StreamUpdateConfig>,
+  begin: StreamBegin | undefined,
 ): Promise<StreamInfo | undefined> {
   const name = streamName(shard);
-  const metadata = { incarnation: Buffer.from(random.bytes(16)).toString("hex") };
+  const metadata = { incarnation: begin?.incarnation ?? Buffer.from(random.bytes(16)).toString("hex") };
   return life.call(`create ${name}`, async () => {
     try {
       return await life.jsm.streams.add({
@@ -77,6 +73,7 @@ async function create(
         retention: RetentionPolicy.Limits,
         storage: StorageType.File,
         num_replicas: 1,
+        ...(begin === undefined ? {} : { first_seq: begin.firstSequence }),
       });
     } catch (error) {
       if (isApiError(error, apiCodes.streamNameInUse)) return undefined;

@@ -12,6 +12,7 @@ import type {
   Reader,
   ReaderOptions,
   RecordedFrame,
+  StreamOptions,
   StreamState,
 } from "./bus.ts";
 import { Acks } from "./nats-acks.ts";
@@ -19,7 +20,7 @@ import { ask, serve } from "./nats-ask.ts";
 import { openFeed } from "./nats-feed.ts";
 import { NatsKv } from "./nats-kv.ts";
 import { Link, type LinkOptions } from "./nats-link.ts";
-import { ensureStream, frameAt, streamState, trim, type StreamCaps } from "./nats-streams.ts";
+import { ensureStream, frameAt, streamState, trim } from "./nats-streams.ts";
 import { streamName } from "./subjects.ts";
 
 export type NatsOptions = LinkOptions;
@@ -53,7 +54,7 @@ class NatsBus implements Bus {
     return this.#link.onConnection(callback);
   }
 
-  async ensureStream(shard: number, caps: StreamCaps): Promise<StreamState> {
+  async ensureStream(shard: number, caps: StreamOptions): Promise<StreamState> {
     return ensureStream(this.#link.life, this.#options.random, shard, caps);
   }
 

@@ -73,6 +73,32 @@ export function busContract(name: string, makeWorld: () => Promise<BusWorld>): v
     await other.close();
   });
 
+  f(
+    "a stream can begin behind a sequence, as if what came before had been trimmed; only when it is made",
+    async (_, bus) => {
+      const begin = { firstSequence: 1001, incarnation: "from a backup" };
+      const made = await bus.ensureStream(0, { ...caps, begin });
+      assert.deepEqual(
+        [made.incarnation, made.firstSequence, made.lastSequence],
+        ["from a backup", 1001, 1000],
+      );
+      assert.equal(await bus.frameAt(0, 1000), undefined);
+      const listening = await listen(bus, 0, 1001);
+      assert.deepEqual(await bus.publish(0, "a", bytes("1")), { sequence: 1001, duplicate: false });
+      await listening.until(1);
+      assert.equal(listening.frames[0]?.sequence, 1001);
+      await listening.reader.close();
+      const again = await bus.ensureStream(0, {
+        ...caps,
+        begin: { firstSequence: 5, incarnation: "another" },
+      });
+      assert.deepEqual(
+        [again.incarnation, again.firstSequence, again.lastSequence],
+        ["from a backup", 1001, 1001],
+      );
+    },
+  );
+
   f("a stream deleted and made anew has another incarnation and starts at 1", async (world, bus) => {
     const before = await bus.ensureStream(0, caps);
     await bus.publish(0, "a", bytes("1"));
