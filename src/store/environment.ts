@@ -305,6 +305,15 @@ export class Environment {
     return { usedBytes: pages * data.pageSize, fileBytes: (data.lastPageNumber + 1) * data.pageSize };
   }
 
+  /** One state of it as an environment in an empty folder, without the pages that hold nothing (copy.ts). */
+  async copyTo(folder: string): Promise<void> {
+    try {
+      await this.#data.backup(folder, true);
+    } catch (error) {
+      throw toOutage(error, folder);
+    }
+  }
+
   /** Frees what readers of killed processes still hold. */
   readerCheck(): number {
     return this.#data.readerCheck();
