@@ -4,10 +4,12 @@
 import type { Clock } from "../src/base/clock.ts";
 import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
-import type { Bus, Kv } from "../src/bus/bus.ts";
+import type { Bus, Kv, StreamBegin } from "../src/bus/bus.ts";
+import { fillBucket } from "../src/tenant/dump.ts";
 import { clusterBucket, nodesBucket, tenantsBucket } from "../src/bus/subjects.ts";
 import { decide } from "./decide.ts";
 import { decodeBeat, decodeMap, encodeJson, mapKey, type NodeBeat, type ShardMap } from "./shard-map.ts";
+import type { RestoredFile } from "./restored.ts";
 
 export const beatTtlMs = 5000;
 
@@ -18,6 +20,8 @@ export interface CoordinatorOptions {
   shards: number;
   streamBytes: number;
   duplicateWindowMs: number;
+  /** What a restore left for this start. */
+  restored?: RestoredFile | undefined;
 }
 
 const roundMs = 1000;
@@ -41,10 +45,11 @@ export class Coordinator {
   async start(): Promise<void> {
     const { bus } = this.#options;
     const cluster = await this.#untilDone(() => bus.kv(clusterBucket));
-    await this.#untilDone(() => bus.kv(tenantsBucket));
+    const tenants = await this.#untilDone(() => bus.kv(tenantsBucket));
     const nodes = await this.#untilDone(() => bus.kv(nodesBucket, { ttlMs: beatTtlMs }));
     this.#map = decodeMap((await this.#untilDone(() => cluster.get(mapKey)))?.value);
     this.#checkShards();
+    await this.#finishRestore(tenants);
     await this.#untilDone(() => this.#ensureStreams());
     const watch = nodes.watch({
       onSnapshot: (entries) => {
@@ -115,10 +120,28 @@ export class Coordinator {
     log.info({ version: map.version, owners: Object.values(map.owners)[0] }, "map written");
   }
 
-  async #ensureStreams(): Promise<void> {
-    const { bus, shards, streamBytes, duplicateWindowMs } = this.#options;
-    for (let shard = 0; shard < shards; shard++)
-      await bus.ensureStream(shard, { bytesMax: streamBytes, duplicateWindowMs });
+  /** Once: a stream that is wiped later is a loss, and must not look like the one that the stores go on in. */
+  async #finishRestore(tenants: Kv): Promise<void> {
+    const { log, restored } = this.#options;
+    if (restored === undefined) return;
+    const created = await this.#untilDone(() => fillBucket(tenants, restored.tenants));
+    await this.#untilDone(() => this.#ensureStreams(restored.streams));
+    restored.done();
+    log.info({ created, rows: restored.tenants.length }, "restore finished: tenants and streams are there");
+  }
+
+  async #ensureStreams(begins: readonly (StreamBegin | undefined)[] = []): Promise<void> {
+    const { bus, log, shards, streamBytes, duplicateWindowMs } = this.#options;
+    for (let shard = 0; shard < shards; shard++) {
+      const begin = begins[shard];
+      const caps = { bytesMax: streamBytes, duplicateWindowMs };
+      const { incarnation } = await bus.ensureStream(shard, begin === undefined ? caps : { ...caps, begin });
+      if (begin !== undefined && incarnation !== begin.incarnation)
+        log.error(
+          { shard, page: true },
+          "the shard's stream is not the one that the restore prepared for: restore again with --fresh-record",
+        );
+    }
   }
 
   /** JetStream may need a moment after the server is up. */

@@ -17,6 +17,16 @@ export function directoryFile(settings: At, process: string): string {
   return join(settings.home, "directory", `${process}.json`);
 }
 
+/** What the coordinator puts into a new record after a restore. */
+export function restoredFile(settings: At): string {
+  return join(settings.home, "restored.json");
+}
+
+/** There while a restore changes what lies in the home: nothing may start on it. */
+export function restoringFile(settings: At): string {
+  return join(settings.home, "restoring.json");
+}
+
 export function demoFile(settings: At): string {
   return join(settings.home, "demo.json");
 }
