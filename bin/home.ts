@@ -1,11 +1,11 @@
 // One system on one MILLRACE_HOME: the second one refuses. The lock is a file that names the holder by pid and start
 // time, so a holder that was killed never blocks anybody and a reused pid never looks like one. It is there whole or not
 // at all: nobody reads half of it and takes it for a stale one.
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
 import { Outage } from "../src/base/errors.ts";
 import { makeFolder } from "../src/base/folder.ts";
-import { lockFile } from "../src/config/places.ts";
+import { lockFile, restoringFile } from "../src/config/places.ts";
 
 export interface HomeLock {
   release(): void;
@@ -37,6 +37,16 @@ export function lockHome(home: string): HomeLock {
     );
   }
   throw new Outage("home-locked", `the lock of ${home} keeps changing hands: try again.`);
+}
+
+/** Throws settings-invalid where a restore ended halfway: what lies there is neither the old state nor the new one. */
+export function refuseHalfRestored(settings: { home: string }): void {
+  const marker = restoringFile(settings);
+  if (!existsSync(marker)) return;
+  throw new Outage(
+    "settings-invalid",
+    `a restore of ${settings.home} did not end (${marker} says which): run millrace restore again.`,
+  );
 }
 
 function lockOf(path: string, mine: string): HomeLock {

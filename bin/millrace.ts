@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 // The command line: a subcommand per process and per action. Every setting of the table is a flag of every command.
 import { Command, Option } from "commander";
-import { readFileSync } from "node:fs";
 import { messageOf } from "../src/base/errors.ts";
 import { settingRows, type SettingName } from "../src/config/settings.ts";
+import { backupCommand } from "./backup.ts";
 import { startNats } from "./nats-server.ts";
 import { exitFinal, runProcess, type ProcessContext, type Running } from "./process.ts";
 import { startApi, startCoordinator, startGateway, startNode } from "./processes.ts";
-import { projectFolder } from "./project.ts";
+import { projectVersion } from "./project.ts";
+import { restoreCommand } from "./restore.ts";
 import { seriesDelete, seriesList } from "./series.ts";
 import { settingsMarkdown, settingsText } from "./settings.ts";
 import * as tenant from "./tenant.ts";
@@ -16,14 +17,11 @@ import { up } from "./up.ts";
 
 type Flags = Partial<Record<SettingName, string>>;
 
-const { version } = JSON.parse(readFileSync(new URL("package.json", projectFolder()), "utf8")) as {
-  version: string;
-};
 const program = new Command("millrace")
   .description(
     "Graphite-compatible metrics for many tenants: recorded before it says yes, stored exactly once",
   )
-  .version(version)
+  .version(projectVersion())
   .showHelpAfterError();
 
 function command(parent: Command, usage: string, description: string): Command {
@@ -70,9 +68,24 @@ program
     process.stdout.write(options.markdown === true ? settingsMarkdown() : settingsText());
   });
 
-const tenants = program.command("tenant").description("who may send and read");
 const json = (made: Command): Command => made.option("--json", "one JSON object or array on stdout");
 const output = (options: Record<string, unknown>): tenant.Output => ({ json: options["json"] === true });
+json(command(program, "backup <dir>", "copy the stores and the tenants, while the system runs")).action(
+  (dir: string, options: Record<string, unknown>) => backupCommand(dir, output(options), flagsOf(options)),
+);
+json(command(program, "restore <dir>", "put a backup's stores in place, while nothing runs on MILLRACE_HOME"))
+  .option("--replace", "move stores that are there aside; nothing is deleted")
+  .option("--fresh-record", "go on in a new record, and move the one that is there aside")
+  .action((dir: string, options: Record<string, unknown>) =>
+    restoreCommand(
+      dir,
+      { replace: options["replace"] === true, freshRecord: options["freshRecord"] === true },
+      output(options),
+      flagsOf(options),
+    ),
+  );
+
+const tenants = program.command("tenant").description("who may send and read");
 
 function rulesOptions(options: Record<string, unknown>): RulesOptions {
   const file = (name: string) => (typeof options[name] === "string" ? options[name] : undefined);

@@ -27,9 +27,8 @@ export async function startNats(context: ProcessContext): Promise<Running> {
   const budget = await budgetOf(settings);
   const folder = natsFolder(settings);
   makeFolder(folder);
-  const config = join(folder, "nats.conf");
-  const pidFile = join(folder, "nats.pid");
-  await endLeftover(pidFile, config);
+  const { config, pidFile } = filesOf(folder);
+  await endLeftover(folder);
   await checkPort(settings);
   writeIfOther(config, natsConfig(settings, folder, pidFile, budget.jetStreamBytes));
   const program = serverProgram(settings);
@@ -63,6 +62,10 @@ export async function startNats(context: ProcessContext): Promise<Running> {
       await end(server, exited);
     },
   };
+}
+
+function filesOf(folder: string): { config: string; pidFile: string } {
+  return { config: join(folder, "nats.conf"), pidFile: join(folder, "nats.pid") };
 }
 
 function natsConfig(settings: Settings, folder: string, pidFile: string, storeBytes: number): string {
@@ -144,7 +147,8 @@ async function end(server: ChildProcess, exited: Promise<string>): Promise<void>
 }
 
 /** N2. */
-async function endLeftover(pidFile: string, config: string): Promise<void> {
+export async function endLeftover(folder: string): Promise<void> {
+  const { pidFile, config } = filesOf(folder);
   let pid: number;
   try {
     pid = Number(readFileSync(pidFile, "utf8"));

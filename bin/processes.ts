@@ -10,7 +10,7 @@ import { createQueryPool } from "../src/api/pool.ts";
 import { createApi } from "../src/api/server.ts";
 import { Watermarks } from "../src/api/watermark.ts";
 import { diskBudget, splitBudget, type Budget } from "../src/config/limits.ts";
-import { directoryFile, natsUrlOf, storeFolder } from "../src/config/places.ts";
+import { directoryFile, natsUrlOf, restoredFile, storeFolder } from "../src/config/places.ts";
 import { formatAddress, type Settings } from "../src/config/settings.ts";
 import { openGateway } from "../src/gateway/gateway.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
@@ -20,10 +20,12 @@ import { rulesOf } from "../src/tenant/rules.ts";
 import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
 import { ClusterNode } from "../cluster/node.ts";
+import { readRestored } from "../cluster/restored.ts";
 import { Supervisor } from "../cluster/supervisor.ts";
 import { createUpkeepPool } from "../cluster/upkeep-pool.ts";
 import { RulesSource } from "../cluster/upkeep-rules.ts";
 import { hurryBytesOf, Upkeep } from "../cluster/upkeep.ts";
+import { refuseHalfRestored } from "./home.ts";
 import { clock, type ProcessContext, type Running } from "./process.ts";
 import { openStatus, serveCounters } from "./status-http.ts";
 
@@ -91,6 +93,7 @@ async function untilDone<T>(context: ProcessContext, action: () => Promise<T>): 
 
 export async function startCoordinator(context: ProcessContext): Promise<Running> {
   const { settings, log, counters } = context;
+  refuseHalfRestored(settings);
   const budget = await budgetOf(settings);
   const bus = await connect(context, "coordinator");
   const coordinator = new Coordinator({
@@ -100,6 +103,7 @@ export async function startCoordinator(context: ProcessContext): Promise<Running
     shards: settings.shards,
     streamBytes: budget.streamBytesPerShard,
     duplicateWindowMs: settings.duplicateWindow,
+    restored: readRestored(restoredFile(settings)),
   });
   const status = await openStatus({
     listen: settings.coordinatorListen,
@@ -121,6 +125,7 @@ export async function startCoordinator(context: ProcessContext): Promise<Running
 
 export async function startNode(context: ProcessContext): Promise<Running> {
   const { settings, log, counters } = context;
+  refuseHalfRestored(settings);
   const budgetBytes = (await budgetOf(settings)).storeBytesPerShard;
   const bus = await connect(context, "node");
   const directory = await openDirectory(context, bus, "node");

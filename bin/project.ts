@@ -1,5 +1,5 @@
 // The folder of the project: where package.json, Procfile and bin/setup.mjs lie, seen from any build.
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { Outage } from "../src/base/errors.ts";
 
 export function projectFolder(): URL {
@@ -8,4 +8,11 @@ export function projectFolder(): URL {
     if (at.pathname === "/")
       throw new Outage("settings-invalid", "the project's folder has no package.json.");
   }
+}
+
+export function projectVersion(): string {
+  const said = JSON.parse(readFileSync(new URL("package.json", projectFolder()), "utf8")) as {
+    version: string;
+  };
+  return said.version;
 }

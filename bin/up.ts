@@ -14,7 +14,7 @@ import { makeLog, type Log } from "../src/base/log.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { envOf, readSettings, settingRows, type SettingName, type Settings } from "../src/config/settings.ts";
 import { demoTenant, type Demo } from "./demo.ts";
-import { lockHome } from "./home.ts";
+import { lockHome, refuseHalfRestored } from "./home.ts";
 import { clock, exitFinal, type FromChild } from "./process.ts";
 import { checkedBudget } from "./processes.ts";
 import { parseProcfile, type ProcfileEntry } from "./procfile.ts";
@@ -50,6 +50,7 @@ export async function up(flags: Partial<Record<SettingName, string>>): Promise<v
   process.on("exit", () => lock.release());
 
   try {
+    refuseHalfRestored(settings);
     const env = await childEnvironment(settings);
     const procfile = readFileSync(new URL("Procfile", projectFolder()), "utf8");
     for (const entry of parseProcfile(procfile)) {
