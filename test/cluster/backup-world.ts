@@ -86,10 +86,10 @@ export async function start(
   const dir = `${home}.backup`;
   const env = { MILLRACE_COMMIT_MS: "20", MILLRACE_NATS_URL: natsUrl };
   const system = new System({ home, shards, env }, await freePorts(6));
+  t.after(() => system.close());
   t.after(() => {
     for (const path of [home, dir]) rmSync(path, { recursive: true, force: true });
   });
-  t.after(() => system.close());
   await system.up();
   return { system, senders: (await tenantOfEachShard(system)).map((tenant) => new Sender(tenant)), dir };
 }
@@ -138,8 +138,8 @@ export function readFrom(system: System, from: number): unknown[] {
 export async function elsewhere(t: TestContext): Promise<System> {
   const home = temporaryHome();
   const system = new System({ home, shards, env: { MILLRACE_COMMIT_MS: "20" } }, await freePorts(6));
-  t.after(() => rmSync(home, { recursive: true, force: true }));
   t.after(() => system.close());
+  t.after(() => rmSync(home, { recursive: true, force: true }));
   return system;
 }
 
