@@ -101,7 +101,7 @@ function questions(names: number): Record<string, { pattern: string; nodes?: tru
     oneLevel: { pattern: "servers.dc3.*", nodes: true },
     allHostsOfARack: { pattern: "servers.dc3.rack07.*", nodes: true },
     prefix: { pattern: `${middle.split(".").slice(0, 3).join(".")}.host0*.cpu.user` },
-    middleGlobs: { pattern: "servers.*.rack0*.host000088.*.user" },
+    middleGlobs: { pattern: "servers.*.rack0*.host00004*.*.user" },
     deep: { pattern: "servers.*.*.*.cpu.user" },
     hits50000: { pattern: "servers.*.*.*.*.*" },
     tagged: { pattern: "requests.cpu.user;dc=dc3;host=host000*" },

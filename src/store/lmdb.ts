@@ -11,7 +11,6 @@ import { Outage } from "../base/errors.ts";
 import { planCommit } from "./changes.ts";
 import { Environment, type SpaceUsed, type State, type Writes } from "./environment.ts";
 import type { ShardHead } from "./head.ts";
-import type { Rows } from "./names.ts";
 import { findSeries } from "./find.ts";
 import { planForget, type ForgetPlace } from "./forget.ts";
 import { keyedKey, purgeKey } from "./keys.ts";
@@ -180,11 +179,7 @@ class Shard implements LmdbShardStore {
    * looked at again in the state that the change is made from.
    */
   async deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted> {
-    const newest: Rows = {
-      get: (key) => this.#environment.look((state) => state.get(key)),
-      range: (start, end, rows) => this.#environment.look((state) => state.range(start, end, rows)),
-    };
-    const found = await findSeries(newest, tenant, pattern, most, turn);
+    const found = await findSeries(this.#environment.newest(), tenant, pattern, most, turn);
     const deleted: FoundSeries[] = [];
     for (let from = 0; from < found.length; from += deletedAtOnce) {
       const part = found.slice(from, from + deletedAtOnce);
