@@ -14,6 +14,8 @@ const waitMs = 5;
 
 /** Times that a local number was given to a new series. */
 const generation = new Uint16Array(data.series);
+/** Series to replace, and a fraction of one that the next week takes over. */
+let churnOwed = 0;
 const utf8 = new TextEncoder();
 
 /** Of 8,000 series to read servers.a.*.* are 5,000 over all four shards, servers.a.h1.* a hundred of one. */
@@ -118,7 +120,7 @@ async function commit(deltas: ReturnType<Stream["next"]>["deltas"], receivedAtMs
 
 /** Random locals begin a new series: nothing comes for the old one any more. */
 function churn(count: number, share: number): void {
-  for (let i = 0; i < count * share; i++) {
+  for (churnOwed += count * share; churnOwed >= 1; churnOwed--) {
     const local = Math.floor(set.chance() * count);
     generation[local] = (generation[local] ?? 0) + 1;
     set.ids[local] = 0;

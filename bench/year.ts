@@ -261,7 +261,7 @@ export function judge(
       wrong.push(`month ${month}: ${livingSeries} series live, ${Math.round(living)} may`);
   }
   const [before, last] = [months.at(-4), months.at(-1)];
-  if (before !== undefined && last !== undefined && last.fileMb > before.fileMb * 1.05)
+  if (before !== undefined && last !== undefined && last.fileMb > before.fileMb * 1.1)
     wrong.push(`the file grew to ${last.fileMb} MB from ${before.fileMb} three months before`);
   return wrong;
 }
