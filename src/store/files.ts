@@ -3,8 +3,14 @@
 //
 // The lock file is written in full, not left sparse: a reader that takes a place in it while the disk is full would be
 // killed by the kernel (SIGBUS), with its process.
+//
+// The lock file is never opened here, only asked about: LMDB's locks on it are the process's, and closing any file
+// handle of it lets go of all of them. Others would then take our readers for dead, and a process that opens the store
+// would set the table of locks back under us: pages in use are written over.
 import {
+  accessSync,
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   linkSync,
@@ -43,7 +49,7 @@ export function prepareFiles(path: string): void {
       unlinkSync(draft);
     }
   }
-  closeSync(openSync(lock, "r+"));
+  accessSync(lock, constants.R_OK | constants.W_OK);
   checkData(data, "a+");
 }
 
@@ -52,7 +58,7 @@ export function filesReady(path: string): boolean {
   const data = join(path, "data.mdb");
   const lock = join(path, "lock.mdb");
   if (!existsSync(data) || !existsSync(lock)) return false;
-  closeSync(openSync(lock, "r+"));
+  accessSync(lock, constants.R_OK | constants.W_OK);
   return checkData(data, "r");
 }
 
