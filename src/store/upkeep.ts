@@ -7,7 +7,7 @@
 //     what the store says.
 // K3. What makes room comes first, and is written also in a store that has none.
 import type { Environment, View } from "./environment.ts";
-import { blobKey, blobPlace, tableRange, type BlobPlace } from "./keys.ts";
+import { blobKey, blobPlace, seriesPerBlock, tableRange, type BlobPlace } from "./keys.ts";
 import { MergeWork, pickMerge } from "./merge.ts";
 import { advanceKept, passedSpan, planPassed, Purge } from "./retention.ts";
 import { LadderPlans, RoundWork, storedBlob, type SliceBounds } from "./round.ts";
@@ -25,14 +25,21 @@ export interface UpkeepOptions extends SliceBounds {
   mergePieces: number;
 }
 
-export const upkeepDefaults: UpkeepOptions = {
-  roundBytes: 64 << 20,
+export const upkeepDefaults: Omit<UpkeepOptions, "roundBytes"> = {
   roundSeconds: 600,
   mergePieces: 8,
   sliceBytes: 1 << 20,
   slicePuts: 3000,
   sliceRows: 200_000,
 };
+
+/**
+ * A read copies each blob that it looks into, so what waits for a round should be little; but a round writes a piece
+ * for each block, so there should be some rows of each series. About two dozen, within bounds.
+ */
+const roundBytesPerSeries = 320;
+const roundBytesLeast = 16 << 20;
+const roundBytesMost = 64 << 20;
 
 /** A store this full is in need of room: what lies in blobs is smaller in pieces. */
 const nearlyFull = 0.8;
@@ -57,7 +64,7 @@ interface Plan {
 
 export class LmdbUpkeep implements ShardUpkeep {
   readonly #environment: Environment;
-  readonly #options: UpkeepOptions;
+  readonly #options: Omit<UpkeepOptions, "roundBytes"> & { readonly roundBytes: number | undefined };
   readonly #mapBytes: number;
   readonly #plans = new LadderPlans();
   readonly #merging = new MergeWork();
@@ -72,9 +79,7 @@ export class LmdbUpkeep implements ShardUpkeep {
   constructor(environment: Environment, mapBytes: number, options: Partial<UpkeepOptions>) {
     this.#environment = environment;
     this.#mapBytes = mapBytes;
-    // In a small store the blobs of a round must not be most of it.
-    const roundBytes = Math.min(upkeepDefaults.roundBytes, Math.floor(mapBytes / 16));
-    this.#options = { ...upkeepDefaults, roundBytes, ...options };
+    this.#options = { ...upkeepDefaults, ...options, roundBytes: options.roundBytes };
   }
 
   async step(task: UpkeepTask): Promise<UpkeepStep> {
@@ -168,8 +173,9 @@ export class LmdbUpkeep implements ShardUpkeep {
   ): Plan | undefined {
     const { view, work } = slice;
     if (work.round === undefined) {
-      if (!forced && !this.#roundPays(blobs, task)) return undefined;
-      const until = this.#lastOfRound(blobs);
+      const roundBytes = this.#options.roundBytes ?? this.#roundBytesFor(view);
+      if (!forced && !this.#roundPays(blobs, task, roundBytes)) return undefined;
+      const until = lastOfRound(blobs, roundBytes);
       if (until === undefined) return undefined;
       work.round = { until, nextSeries: 0, piece: work.nextPiece++ };
     }
@@ -187,7 +193,14 @@ export class LmdbUpkeep implements ShardUpkeep {
     });
   }
 
-  #roundPays(blobs: Blobs, task: UpkeepTask): boolean {
+  #roundBytesFor(view: View): number {
+    const series = view.head.nextBlock * seriesPerBlock;
+    const bytes = Math.min(roundBytesMost, Math.max(roundBytesLeast, series * roundBytesPerSeries));
+    // In a small store the blobs of a round must not be most of it.
+    return Math.min(bytes, Math.floor(this.#mapBytes / 16));
+  }
+
+  #roundPays(blobs: Blobs, task: UpkeepTask, roundBytes: number): boolean {
     if (blobs.places.length === 0) {
       this.#waitingSince = undefined;
       return false;
@@ -195,22 +208,10 @@ export class LmdbUpkeep implements ShardUpkeep {
     this.#waitingSince ??= task.nowSeconds;
     return (
       task.all ||
-      blobs.total >= this.#options.roundBytes ||
+      blobs.total >= roundBytes ||
       task.nowSeconds - this.#waitingSince >= this.#options.roundSeconds ||
       this.#environment.space().usedBytes >= nearlyFull * this.#mapBytes
     );
-  }
-
-  /** Offset of the last blob that a round takes up: its memory is bounded. */
-  #lastOfRound({ places, bytes }: Blobs): number | undefined {
-    let sum = 0;
-    let until: number | undefined;
-    for (const [at, place] of places.entries()) {
-      sum += bytes[at] ?? 0;
-      if (until !== undefined && sum > 2 * this.#options.roundBytes) break;
-      until = place.offset;
-    }
-    return until;
   }
 
   #planPurge(slice: Slice, blobs: Blobs): Plan | undefined {
@@ -253,6 +254,18 @@ export class LmdbUpkeep implements ShardUpkeep {
     this.#sizes = sizes;
     return blobs;
   }
+}
+
+/** Offset of the last blob that a round takes up: its memory is bounded. */
+function lastOfRound({ places, bytes }: Blobs, roundBytes: number): number | undefined {
+  let sum = 0;
+  let until: number | undefined;
+  for (const [at, place] of places.entries()) {
+    sum += bytes[at] ?? 0;
+    if (until !== undefined && sum > 2 * roundBytes) break;
+    until = place.offset;
+  }
+  return until;
 }
 
 function finish(kind: Work, slice: Slice, written?: () => void): Plan {
