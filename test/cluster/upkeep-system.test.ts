@@ -1,7 +1,8 @@
 // Upkeep and the operators' commands in the whole system: what was sent reads the same from commits and from fragments,
 // through a node's death as well; series that are deleted are gone, and new when they are sent again.
 import { strict as assert } from "node:assert";
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { eventually, System } from "../harness/system.ts";
@@ -39,6 +40,22 @@ function run(system: System, ...words: string[]): Promise<{ code: number; out: s
       resolve({ code: error === null ? 0 : Number(error.code), out, err }),
     );
   });
+}
+
+/** Asked in a terminal, by script(1), and answered there: what was on the screen, and the exit code. */
+async function answered(system: System, words: string[], answer: string): Promise<[string, unknown]> {
+  const command = [process.execPath, program, ...words.map((word) => `'${word}'`)].join(" ");
+  const terminal = spawn("script", ["-qec", command, "/dev/null"], { env: system.env });
+  let screen = "";
+  let asked = false;
+  terminal.stdout.setEncoding("utf8").on("data", (text: string) => {
+    screen += text;
+    if (asked || !screen.includes("[y/N]")) return;
+    asked = true;
+    terminal.stdin.write(`${answer}\n`);
+  });
+  const [code] = (await once(terminal, "exit")) as unknown[];
+  return [screen, code];
 }
 
 interface Sent {
@@ -151,6 +168,14 @@ test("what was sent reads the same from commits and from fragments, and deleted 
       ["list", "demo", "a", "--limit", "0"],
     ])
       assert.equal((await run(system, "series", ...words)).code, 1, words.join(" "));
+    await readsAsSent(system, sent);
+    const [no, noCode] = await answered(system, ["series", "delete", "demo", "up.g3.*"], "n");
+    assert.match(no, /10 series of demo match up\.g3\.\*\. Delete them.*nothing was deleted/s);
+    assert.equal(noCode, 1);
+    const [yes, yesCode] = await answered(system, ["series", "delete", "demo", "up.g4.s4"], "y");
+    assert.match(yes, /1 series of demo match.*deleted 1 series of demo/s);
+    assert.equal(yesCode, 0);
+    sent.sums.delete("up.g4.s4:sum");
     await readsAsSent(system, sent);
   });
 
