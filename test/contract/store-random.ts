@@ -3,6 +3,7 @@
 //
 // A rule changes only for times that no point has had: else which slice came when would rightly make a difference.
 import assert from "node:assert/strict";
+import { messageOf } from "../../src/base/errors.ts";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import { longestSpan, type Ladder } from "../../src/metric/bucket.ts";
 import { ladderAt, type LadderRules } from "../../src/metric/ladder-rules.ts";
@@ -264,6 +265,7 @@ class Life {
   /** Must: what nothing is left of. May: what no rung has to hold any more, though its last span is still there. */
   async #retire(): Promise<void> {
     await this.#wholeUpkeep();
+    const before = await Promise.all(tenants.map((tenant) => this.#pointsOf(tenant)));
     const must = new Set((await this.#memory.store.retire(this.#epoch, this.#chance.now)).ids);
     const retired = new Set<number>();
     for (let more = true; more; ) {
@@ -279,21 +281,21 @@ class Life {
         heldUntil < this.#chance.now,
         `${name} is retired at ${this.#chance.now}, held until ${heldUntil}`,
       );
-      if (!must.has(pair.memory)) await this.#orphan(tenant, name);
+      if (!must.has(pair.memory)) await this.#memory.store.deleteSeries(this.#epoch, tenant, name, 1);
       this.#drop(tenant, [name]);
       this.#count("retired");
     }
     assert.deepEqual([...retired], [], "retired: living series, each once");
+    for (const [i, tenant] of tenants.entries()) {
+      const orphans = (before[i] ?? 0) - (await this.#pointsOf(tenant));
+      this.#orphans.set(tenant, (this.#orphans.get(tenant) ?? 0) + orphans);
+    }
     await this.#lookAtAll();
   }
 
-  async #orphan(tenant: string, name: string): Promise<void> {
-    const points = async () =>
-      await this.#both(async (_, memory) => (await memory.tenantSize(tenant)).points);
-    const before = await points();
-    await this.#memory.store.deleteSeries(this.#epoch, tenant, name, 1);
-    this.#orphans.set(tenant, (this.#orphans.get(tenant) ?? 0) + before - (await points()));
-    this.#count("orphans");
+  /** Points of a tenant in the memory engine. */
+  async #pointsOf(tenant: string): Promise<number> {
+    return await this.#both(async (_, memory) => (await memory.tenantSize(tenant)).points);
   }
 
   // --- looking ---
@@ -417,7 +419,7 @@ export async function live(world: World, seed: number, actions: number): Promise
       if (i === actions - 1) await life.end();
     } catch (error) {
       await life.abandon();
-      throw new Error(`seed ${seed}, action ${i}`, { cause: error });
+      throw new Error(`seed ${seed}, action ${i}: ${messageOf(error)}`, { cause: error });
     }
   }
   return life.lived;
