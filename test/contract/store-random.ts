@@ -265,6 +265,8 @@ class Life {
   /** Must: what nothing is left of. May: what no rung has to hold any more, though its last span is still there. */
   async #retire(): Promise<void> {
     await this.#wholeUpkeep();
+    // Points that upkeep has not come to keep a series alive.
+    if (this.#chance.random.below(2) === 0) await this.#commit();
     const before = await Promise.all(tenants.map((tenant) => this.#pointsOf(tenant)));
     const must = new Set((await this.#memory.store.retire(this.#epoch, this.#chance.now)).ids);
     const retired = new Set<number>();
@@ -290,7 +292,7 @@ class Life {
       const orphans = (before[i] ?? 0) - (await this.#pointsOf(tenant));
       this.#orphans.set(tenant, (this.#orphans.get(tenant) ?? 0) + orphans);
     }
-    await this.#lookAtAll();
+    await this.#wholeUpkeep();
   }
 
   /** Points of a tenant in the memory engine. */
