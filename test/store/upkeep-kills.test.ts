@@ -11,6 +11,6 @@ test(`C1, C6: kill -9 of owners and of upkeep at random moments (MILLRACE_SEED=$
     assert.ok((seen.get(what) ?? 0) > 0, `${what} happened: ${JSON.stringify([...seen])}`);
 });
 
-test("a thread of upkeep terminated at random moments holds nobody up", async () => {
+test("a thread of upkeep terminated at random moments leaves a whole store and no lock", async () => {
   await terminated(20);
 });
