@@ -75,8 +75,8 @@ export function choose(pieces: readonly Piece[], closed: boolean, policy: MergeP
   const sealed = pieces.filter(({ level }) => level === sealedLevel);
   const others = pieces.filter(({ level }) => level !== sealedLevel);
   if (closed) {
-    // A few are left alone: a rung that is kept for days only would be written twice for nothing.
-    if (sealed.length === 0) return pieces.length >= policy.pieces ? [...pieces] : [];
+    // Two are left alone: writing all of it again would gain a read little.
+    if (sealed.length === 0) return pieces.length > 2 ? [...pieces] : [];
     const bytes = (list: readonly Piece[]) => list.reduce((sum, each) => sum + each.bytes, 0);
     const many = others.length >= policy.pieces || bytes(others) * 4 > bytes(sealed);
     return others.length > 0 && many ? [...pieces] : [];
