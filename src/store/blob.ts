@@ -9,7 +9,7 @@
 // V3. Reading checks what it is given: bytes that are no blob of ours are the outage store-corrupt, never a wrong sum.
 //
 // Little-endian throughout, like LMDB's own pages on the machines that Node runs on.
-import { assert } from "../base/assert.ts";
+import { assert, Bug } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
 import { sortRows } from "./order.ts";
 import { newSeriesFlag, type DeltaColumns } from "./store.ts";
@@ -68,28 +68,61 @@ export function encodeBlob(
   for (let i = 0; i < count; i++) {
     const said = deltas.series[i] ?? 0;
     const id = said >= newSeriesFlag ? ids[said - newSeriesFlag] : said;
-    assert(id !== undefined && id > 0, `a stored series or one of newSeries, got ${said}`);
+    // No text is made for each row.
+    if (id === undefined || id === 0) throw strangeSeries(said);
     series[i] = id;
     const bucket = deltas.bucket[i] ?? 0;
     if (bucket < minBucket) minBucket = bucket;
     if (bucket > maxBucket) maxBucket = bucket;
   }
   const order = sortRows(series, deltas.bucket, count);
-  const columns: Float64Array[] = columnNames.map((name) => {
-    const out = new Float64Array(count);
-    if (name === "lastAfterBucket") {
-      const { lastSeconds, bucket } = deltas;
-      for (let i = 0; i < count; i++) {
-        const row = order[i] ?? 0;
-        out[i] = (lastSeconds[row] ?? 0) - (bucket[row] ?? 0);
-      }
-    } else {
-      const from = name === "series" ? series : deltas[name];
-      for (let i = 0; i < count; i++) out[i] = from[order[i] ?? 0] ?? 0;
-    }
-    return out;
-  });
-  return { bytes: writeColumns(columns, count), minBucket, maxBucket };
+  const { sum } = deltas;
+  const columns = new Map<ColumnName, Float64Array>([["sum", inOrder(sum, order)]]);
+  for (const name of columnNames) {
+    if (name === "lastAfterBucket") columns.set(name, lastAfterBucket(deltas, order));
+    else if (name === "series") columns.set(name, inOrder32(series, order));
+    else if (name === "bucket" || name === "points") columns.set(name, inOrder32(deltas[name], order));
+    else if (name === "lastReceivedAtMs") columns.set(name, inOrder(deltas[name], order));
+    // Most rows are of one point, whose values are the same: then they are put in order once.
+    else if (name !== "sum") columns.set(name, valuesInOrder(deltas[name], sum, order, columns));
+  }
+  const values = columnNames.map((name) => columns.get(name) ?? new Float64Array(0));
+  return { bytes: writeColumns(values, count), minBucket, maxBucket };
+}
+
+function strangeSeries(said: number): Error {
+  return new Bug(`a stored series or one of newSeries, got ${said}`);
+}
+
+function valuesInOrder(
+  from: Float64Array,
+  sum: Float64Array,
+  order: Uint32Array,
+  columns: ReadonlyMap<ColumnName, Float64Array>,
+): Float64Array {
+  const same = sameBits(from, sum) ? columns.get("sum") : undefined;
+  return same ?? inOrder(from, order);
+}
+
+function inOrder(from: Float64Array, order: Uint32Array): Float64Array {
+  const out = new Float64Array(order.length);
+  for (let i = 0; i < order.length; i++) out[i] = from[order[i] as number] as number;
+  return out;
+}
+
+function inOrder32(from: Uint32Array, order: Uint32Array): Float64Array {
+  const out = new Float64Array(order.length);
+  for (let i = 0; i < order.length; i++) out[i] = from[order[i] as number] as number;
+  return out;
+}
+
+function lastAfterBucket({ lastSeconds, bucket }: DeltaColumns, order: Uint32Array): Float64Array {
+  const out = new Float64Array(order.length);
+  for (let i = 0; i < order.length; i++) {
+    const row = order[i] as number;
+    out[i] = (lastSeconds[row] as number) - (bucket[row] as number);
+  }
+  return out;
 }
 
 /** In the order of columnNames; the same array is the same column. */
