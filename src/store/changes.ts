@@ -31,7 +31,7 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
   for (const put of naming.puts()) writes.puts.push(put);
   if (deltas.count > 0) {
     const { bytes, minBucket, maxBucket } = encodeBlob(deltas, ids);
-    writes.puts.push({ key: blobKey({ offset: commit.to, minBucket, maxBucket }), value: bytes });
+    writes.puts.push({ key: blobKey({ offset: commit.to, minBucket, maxBucket, commits: 1 }), value: bytes });
   }
   for (const boot of mergeBoots(state, commit.boots))
     writes.puts.push({ key: bootKey(boot.boot), value: encodeBoot(boot) });

@@ -6,8 +6,6 @@
 //
 // A series whose ladder changed has pieces of both: they just add up. That a block has no piece of some number is
 // normal: most rounds and merges touch few blocks of a span.
-import { assert } from "../base/assert.ts";
-import { decodeBlob } from "./blob.ts";
 import { Grid, type GridRange } from "./cells.ts";
 import type { View } from "./environment.ts";
 import { PieceReader } from "./fragment.ts";
@@ -20,6 +18,7 @@ import {
   tableRange,
   type BlobPlace,
 } from "./keys.ts";
+import type { BlobsOfReader } from "./kept-blobs.ts";
 import { reachOf, type Reach } from "./reach.ts";
 import { decodeSpan } from "./spans.ts";
 import type { Cells } from "./store.ts";
@@ -41,6 +40,7 @@ interface StoredBlob extends BlobPlace {
 /** Reads of one snapshot: what is the same for all of them is read once. */
 export class Fetcher {
   readonly #view: View;
+  readonly #kept: BlobsOfReader;
   readonly #turn: () => Promise<void>;
   #work: ShardWork | undefined;
   #blobs: Promise<StoredBlob[]> | undefined;
@@ -48,8 +48,9 @@ export class Fetcher {
   readonly #rows = new Summaries();
   #sinceTurn = 0;
 
-  constructor(view: View, turn: () => Promise<void>) {
+  constructor(view: View, kept: BlobsOfReader, turn: () => Promise<void>) {
     this.#view = view;
+    this.#kept = kept;
     this.#turn = turn;
   }
 
@@ -140,16 +141,16 @@ export class Fetcher {
 
   async #addBlobs(grid: Grid, from: number, until: number, { round }: ShardWork): Promise<void> {
     this.#blobs ??= this.#listBlobs();
+    let readBytes = 0;
     for (const { key, offset, minBucket, maxBucket } of await this.#blobs) {
       if (maxBucket < from || minBucket >= until) continue;
       // E1.
       const leastSeries = round !== undefined && offset <= round.until ? round.nextSeries : 0;
       if ((grid.ids.at(-1) ?? 0) < leastSeries) continue;
-      const bytes = this.#view.peek(key);
-      assert(bytes !== undefined, "a blob whose key is there");
-      const { length } = bytes;
-      grid.addBlob(decodeBlob(bytes), leastSeries);
-      await this.#took(rowsPerLook * grid.ids.length + length / bytesPerRow);
+      const { blob, bytes, kept } = this.#kept.get(this.#view, key, readBytes);
+      readBytes += bytes;
+      grid.addBlob(blob, leastSeries);
+      await this.#took(rowsPerLook * grid.ids.length + (kept ? 0 : bytes / bytesPerRow));
     }
   }
 

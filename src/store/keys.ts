@@ -8,7 +8,7 @@
 //   a chunk u32                         -> 1024 x u16          day on which each of 1024 ids has nothing left
 //   u tenant                            -> size row            what the tenant's fragments hold
 //   p series u32                        -> offset f64          deleted: its fragments go; rows up to the offset are its
-//   b offset u64, min u32, max u32      -> blob (blob.ts)      rows of one or more commits, the last one's offset
+//   b offset u64, min u32, max u32, commits u32 -> blob (blob.ts)  rows of so many commits, the last one's offset
 //   m ladder u8, rung u8, span u32      -> pieces              of which pieces a span consists (spans.ts)
 //   f ladder u8, rung u8, span u32, block u32, piece u32 -> fragments of a block's series (fragment.ts)
 //   o boot hex                          -> boot row            frames applied, per gateway start
@@ -93,23 +93,34 @@ export function nameOfTaggedKey(key: Buffer): string {
   return key.toString("utf8", 5);
 }
 
+/**
+ * Names what lies there for good: a blob is never changed, a run (runs.ts) has more commits than any blob it is made of,
+ * and no offset is committed twice. So whoever knows a blob's key may keep the blob.
+ */
 export interface BlobPlace {
   offset: number;
   minBucket: number;
   maxBucket: number;
+  commits: number;
 }
 
 export function blobKey(place: BlobPlace): Buffer {
-  const key = Buffer.allocUnsafe(17);
+  const key = Buffer.allocUnsafe(21);
   key[0] = tableByte.blob;
   writeU64(key, place.offset, 1);
   key.writeUInt32BE(place.minBucket, 9);
   key.writeUInt32BE(place.maxBucket, 13);
+  key.writeUInt32BE(place.commits, 17);
   return key;
 }
 
 export function blobPlace(key: Buffer): BlobPlace {
-  return { offset: readU64(key, 1), minBucket: key.readUInt32BE(9), maxBucket: key.readUInt32BE(13) };
+  return {
+    offset: readU64(key, 1),
+    minBucket: key.readUInt32BE(9),
+    maxBucket: key.readUInt32BE(13),
+    commits: key.readUInt32BE(17),
+  };
 }
 
 /** Ids of a block: 16 * block up to 16 * block + 15. Block 0 is never given: id 0 is none. */

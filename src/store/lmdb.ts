@@ -13,6 +13,7 @@ import { Environment, type SpaceUsed, type State, type Writes } from "./environm
 import type { ShardHead } from "./head.ts";
 import { findSeries } from "./find.ts";
 import { planForget, type ForgetPlace } from "./forget.ts";
+import { KeptBlobs, type BlobsOfReader } from "./kept-blobs.ts";
 import { keyedKey, purgeKey } from "./keys.ts";
 import { planRetire } from "./retire.ts";
 import { decodeNumber, encodeNumber } from "./rows.ts";
@@ -75,6 +76,7 @@ export interface LmdbEngine extends StoreEngine {
  */
 export function createLmdbEngine(options: LmdbEngineOptions): LmdbEngine {
   const { mapBytes, clock } = options;
+  const kept = new KeptBlobs();
   const pathOf = (shard: number) => join(options.folder, `shard-${shard}`);
   return {
     async openShard(shard) {
@@ -90,7 +92,8 @@ export function createLmdbEngine(options: LmdbEngineOptions): LmdbEngine {
       return new LmdbUpkeep(environment, mapBytes, options.upkeep ?? {});
     },
     async openReader(shard) {
-      return new Reader(() => Environment.open({ path: pathOf(shard), mapBytes, readOnly: true, clock }));
+      const open = () => Environment.open({ path: pathOf(shard), mapBytes, readOnly: true, clock });
+      return new Reader(open, kept.ofReader());
     },
   };
 }
@@ -222,12 +225,14 @@ function decideDeletion(now: State, epoch: number, found: readonly FoundSeries[]
 
 class Reader implements LmdbShardReader {
   readonly #open: () => Promise<Environment>;
+  readonly #blobs: BlobsOfReader;
   #environment: Promise<Environment> | undefined;
   readonly #snapshots = new Set<ViewSnapshot>();
   #closed = false;
 
-  constructor(open: () => Promise<Environment>) {
+  constructor(open: () => Promise<Environment>, blobs: BlobsOfReader) {
     this.#open = open;
+    this.#blobs = blobs;
   }
 
   async space(): Promise<SpaceUsed> {
@@ -250,7 +255,8 @@ class Reader implements LmdbShardReader {
     const environment = await this.#opened();
     if (this.#snapshots.size >= snapshotsMax)
       throw new Outage("store-unavailable", `${snapshotsMax} snapshots of a shard are open already`);
-    const snapshot = new ViewSnapshot(environment.view(), () => this.#snapshots.delete(snapshot));
+    const closed = () => this.#snapshots.delete(snapshot);
+    const snapshot = new ViewSnapshot(environment.view(), this.#blobs, closed);
     this.#snapshots.add(snapshot);
     return snapshot;
   }
@@ -262,6 +268,7 @@ class Reader implements LmdbShardReader {
     const ended = Array.from(this.#snapshots, (snapshot) => snapshot.ended);
     for (const snapshot of this.#snapshots) snapshot.close();
     await Promise.all(ended);
+    this.#blobs.close();
     const environment = await this.#environment?.catch(() => undefined);
     await environment?.close();
   }

@@ -5,7 +5,8 @@
 //     of one point, and so have one value, merging a few would cost all of them three columns more.
 // N3. Each merge at least doubles what the largest of its blobs was: a row is rewritten a few times only. What is merged
 //     stays below `runBytesMost`, so that a slice stays small.
-// N4. Blobs that a round is turning into pieces are left alone: its cursor says which of their rows are done.
+// N4. Its key is none that was there before: it says of how many commits the rows are (keys.ts, BlobPlace).
+// N5. Blobs that a round is turning into pieces are left alone: its cursor says which of their rows are done.
 import { assert } from "../base/assert.ts";
 import { columnNames, writeColumns, type Blob, type Column, type ColumnName } from "./blob.ts";
 import type { Writes } from "./environment.ts";
@@ -38,7 +39,7 @@ export function pickRun(
   let best: { first: number; end: number } | undefined;
   let bestCost = Number.POSITIVE_INFINITY;
   for (let first = 0; first + blobsLeast <= blobs.length; first++) {
-    // N4.
+    // N5.
     if (until !== undefined && (blobs[first]?.offset ?? 0) <= until) continue;
     let total = 0;
     let largest = 0;
@@ -60,12 +61,14 @@ export function pickRun(
 
 /** What replaces the blobs of these keys, given in the order of their offsets, by their run. */
 export function planRun(keys: readonly Buffer[], blobs: readonly Blob[]): Writes & { rows: number } {
-  const last = keys.at(-1);
-  assert(last !== undefined && keys.length === blobs.length, "a key for each blob");
+  assert(keys.length > 1 && keys.length === blobs.length, "a key for each of some blobs");
   const { bytes, minBucket, maxBucket, rows } = mergeBlobs(blobs);
-  const key = blobKey({ offset: blobPlace(last).offset, minBucket, maxBucket });
-  // It may have the key of its last blob; removes come after puts.
-  return { puts: [{ key, value: bytes }], removes: keys.filter((each) => !each.equals(key)), rows };
+  const places = keys.map(blobPlace);
+  const commits = places.reduce((sum, place) => sum + place.commits, 0);
+  const { offset, commits: before } = places.at(-1) ?? { offset: 0, commits: 0 };
+  assert(commits > before, "a run of more commits than any of its blobs");
+  const key = blobKey({ offset, minBucket, maxBucket, commits });
+  return { puts: [{ key, value: bytes }], removes: [...keys], rows };
 }
 
 /** N1, N2. At least one blob; in the order of their offsets. */

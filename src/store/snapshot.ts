@@ -6,6 +6,7 @@ import type { Door } from "../metric/frame.ts";
 import type { GridRange } from "./cells.ts";
 import type { State, View } from "./environment.ts";
 import { Fetcher } from "./fetch.ts";
+import type { BlobsOfReader } from "./kept-blobs.ts";
 import type { Rows } from "./names.ts";
 import { findNodes, findSeries } from "./find.ts";
 import { bootOfKey, deadPlace, ledgerPlace, ledgerPrefix, tableRange, tenantOfKey } from "./keys.ts";
@@ -57,9 +58,9 @@ export class ViewSnapshot implements Snapshot {
   #closing = false;
 
   /** `closed` is called once, when the state has been given back. */
-  constructor(view: View, closed: () => void) {
+  constructor(view: View, blobs: BlobsOfReader, closed: () => void) {
     this.#view = view;
-    this.#fetcher = new Fetcher(view, () => this.#turn());
+    this.#fetcher = new Fetcher(view, blobs, () => this.#turn());
     let end: () => void = closed;
     this.ended = new Promise((resolve) => {
       end = () => {

@@ -157,11 +157,7 @@ export class LmdbUpkeep implements ShardUpkeep {
     for (const { key, value } of run.puts) slice.put(key, value);
     for (const key of run.removes) slice.remove(key);
     slice.rows = run.rows;
-    // It may have the key of one of its blobs.
-    const forget = () => {
-      for (const { key } of run.puts) this.#sizes.delete(key.toString("latin1"));
-    };
-    return finish("runs", slice, forget);
+    return finish("runs", slice);
   }
 
   #planRound(

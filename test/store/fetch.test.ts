@@ -10,6 +10,7 @@ import { encodeBlob } from "../../src/store/blob.ts";
 import { emptyCells, type GridRange } from "../../src/store/cells.ts";
 import { Environment, type Writes } from "../../src/store/environment.ts";
 import { PieceWriter } from "../../src/store/fragment.ts";
+import { KeptBlobs } from "../../src/store/kept-blobs.ts";
 import { blobKey, blockOf, pieceKey, spanKey } from "../../src/store/keys.ts";
 import { reachOf } from "../../src/store/reach.ts";
 import { ViewSnapshot } from "../../src/store/snapshot.ts";
@@ -85,7 +86,7 @@ class Layout {
   blob(offset: number, points: readonly Point[]): void {
     if (points.length === 0) return;
     const { bytes, minBucket, maxBucket } = encodeBlob(columns([...points]), new Uint32Array(0));
-    this.writes.puts.push({ key: blobKey({ offset, minBucket, maxBucket }), value: bytes });
+    this.writes.puts.push({ key: blobKey({ offset, minBucket, maxBucket, commits: 1 }), value: bytes });
   }
 
   /** Into pieces of that number, of each rung that holds them. */
@@ -119,7 +120,11 @@ class Layout {
     }
   }
 
-  async read<T>(folder: string, use: (snapshot: ViewSnapshot) => Promise<T>): Promise<T> {
+  async read<T>(
+    folder: string,
+    use: (snapshot: ViewSnapshot) => Promise<T>,
+    keptBytes = 64 << 20,
+  ): Promise<T> {
     const options = { path: `${folder}/shard`, mapBytes: 64 << 20, readOnly: false, clock: systemClock };
     const environment = await Environment.open(options);
     for (const { key, pieces } of this.#spans.values()) {
@@ -128,7 +133,7 @@ class Layout {
     }
     const { version } = environment.look((state) => state.work());
     assert.ok(await environment.changeWork(version, this.work, this.writes, false));
-    const snapshot = new ViewSnapshot(environment.view(), () => {});
+    const snapshot = new ViewSnapshot(environment.view(), new KeptBlobs(keptBytes).ofReader(), () => {});
     try {
       return await use(snapshot);
     } finally {
@@ -272,34 +277,40 @@ async function history(random: Random, folder: string): Promise<void> {
     into(0, 100 + offset, rows.filter(passed));
     for (const point of rows) if (!passed(point)) all.push({ point, ladder: undefined });
   }
-  await layout.read(folder, async (snapshot) => {
-    for (let read = 0; read < 12; read++) {
-      const stepSeconds = [1, 7, 10, 60, 90, 300, 600, 3600][random.below(8)] ?? 1;
-      const width = 1 + random.below(400);
-      const start = Math.floor((seconds() - random.below(width) * stepSeconds) / stepSeconds) * stepSeconds;
-      const asked = [...ids.slice(random.below(8)), 5, 4_000_000].sort(() => random.next() - 0.5);
-      const range = { start, stepSeconds, width };
-      const at = new Map<number, Summary>();
-      for (const { point, ladder: number } of all) {
-        let { bucket } = point;
-        if (number !== undefined) {
-          const { ladder, kept } = ladders[number] ?? { ladder: { rungs: [] }, kept: [] };
-          const first = Math.max(
-            0,
-            ladder.rungs.findLastIndex((rung) => stepSeconds % rung.stepSeconds === 0),
-          );
-          const rung = ladder.rungs.findIndex((_, i) => i >= first && bucket >= (kept[i] ?? 0));
-          if (rung < 0) continue;
-          bucket -= bucket % (ladder.rungs[rung]?.stepSeconds ?? 1);
+  // Of some 10 kB each: none is kept, or one or two, or all.
+  const keptBytes = [1, 20_000, 64 << 20][random.below(3)];
+  await layout.read(
+    folder,
+    async (snapshot) => {
+      for (let read = 0; read < 12; read++) {
+        const stepSeconds = [1, 7, 10, 60, 90, 300, 600, 3600][random.below(8)] ?? 1;
+        const width = 1 + random.below(400);
+        const start = Math.floor((seconds() - random.below(width) * stepSeconds) / stepSeconds) * stepSeconds;
+        const asked = [...ids.slice(random.below(8)), 5, 4_000_000].sort(() => random.next() - 0.5);
+        const range = { start, stepSeconds, width };
+        const at = new Map<number, Summary>();
+        for (const { point, ladder: number } of all) {
+          let { bucket } = point;
+          if (number !== undefined) {
+            const { ladder, kept } = ladders[number] ?? { ladder: { rungs: [] }, kept: [] };
+            const first = Math.max(
+              0,
+              ladder.rungs.findLastIndex((rung) => stepSeconds % rung.stepSeconds === 0),
+            );
+            const rung = ladder.rungs.findIndex((_, i) => i >= first && bucket >= (kept[i] ?? 0));
+            if (rung < 0) continue;
+            bucket -= bucket % (ladder.rungs[rung]?.stepSeconds ?? 1);
+          }
+          const column = Math.floor((bucket - start) / stepSeconds);
+          if (column < 0 || column >= width) continue;
+          for (const [row, id] of asked.entries())
+            if (id === point.series) merged(at, row * width + column, point);
         }
-        const column = Math.floor((bucket - start) / stepSeconds);
-        if (column < 0 || column >= width) continue;
-        for (const [row, id] of asked.entries())
-          if (id === point.series) merged(at, row * width + column, point);
+        assert.deepStrictEqual(await snapshot.fetch(asked, range), cellsOf(asked, range, at));
       }
-      assert.deepStrictEqual(await snapshot.fetch(asked, range), cellsOf(asked, range, at));
-    }
-  });
+    },
+    keptBytes,
+  );
 }
 
 test("E1: any layout reads as its points", async () => {

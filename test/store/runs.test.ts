@@ -36,7 +36,7 @@ test("pickRun: enough blobs of about a size, the cheapest first", () => {
   picked(times(16, 400), [0, 8]);
   picked(times(16, 500), undefined);
   picked([3000, ...times(7, 5), 3000, ...times(7, 5)], undefined);
-  // N4: a round works on the first ones.
+  // N5: a round works on the first ones.
   picked(times(20, 10), [6, 20], 6);
   picked(times(20, 10), undefined, 13);
   picked(times(20, 10), [0, 16], 0);
@@ -171,10 +171,10 @@ test("many late rows are sorted, not moved one by one", () => {
   for (let i = 0; i < run.rows; i++) assert.equal(valueAt(run.bucket, i), count + i);
 });
 
-test("planRun: the run is put, its blobs are removed, and never the run itself", () => {
+test("planRun: the run is put, its blobs are removed, and its key is none of theirs (N4)", () => {
   const rows = (bucket: number) => [{ series: 5, bucket }];
-  const key = (offset: number, minBucket: number, maxBucket: number) =>
-    blobKey({ offset, minBucket, maxBucket });
+  const key = (offset: number, minBucket: number, maxBucket: number, commits = 1) =>
+    blobKey({ offset, minBucket, maxBucket, commits });
   const f = (keys: Buffer[], buckets: number[], put: Buffer, removed: Buffer[]) => {
     const {
       puts,
@@ -188,9 +188,14 @@ test("planRun: the run is put, its blobs are removed, and never the run itself",
     assert.equal(decodeBlob(puts[0]?.value ?? Buffer.alloc(0)).rows, 2);
     assert.equal(blobPlace(put).offset, blobPlace(keys[1] ?? put).offset);
   };
-  f([key(1, 10, 10), key(2, 11, 11)], [10, 11], key(2, 10, 11), [key(1, 10, 10), key(2, 11, 11)]);
+  f([key(1, 10, 10), key(2, 11, 11)], [10, 11], key(2, 10, 11, 2), [key(1, 10, 10), key(2, 11, 11)]);
   const both = [key(1, 10, 10), key(2, 10, 12)];
   const { puts, removes } = planRun(both, [blobOf(rows(10)), blobOf([...rows(10), ...rows(12)])]);
-  assert.deepEqual([puts[0]?.key, removes], [key(2, 10, 12), [key(1, 10, 10)]]);
+  assert.deepEqual([puts[0]?.key, removes], [key(2, 10, 12, 2), both]);
+  // Equal rows that become one: nothing but the commits tells the run from its last blob.
+  const equal = [key(5, 10, 10, 4), key(9, 10, 10, 3)];
+  const merged = planRun(equal, [blobOf([...rows(10), ...rows(10)]), blobOf(rows(10))]);
+  assert.deepEqual([merged.puts[0]?.key, merged.removes, merged.rows], [key(9, 10, 10, 7), equal, 1]);
+  assert.throws(() => planRun([key(1, 10, 10)], [blobOf(rows(10))]), /BUG/);
   assert.throws(() => planRun([], []), /BUG/);
 });
