@@ -17,8 +17,8 @@ import {
 import { type Grid, gridOfSeries } from "../graphite/range.ts";
 import { tagsOf } from "../graphite/tags.ts";
 import { parseTarget, type Target } from "../graphite/target.ts";
-import { type View, viewPoints } from "../graphite/view.ts";
-import type { Cells } from "../store/store.ts";
+import { columnOfView, type View, viewPoints } from "../graphite/view.ts";
+import type { Cells, ValueColumn } from "../store/store.ts";
 import type { Body, Query, Refused } from "./answer.ts";
 import { fetchMerged, type Ids } from "./fetch.ts";
 import { jsonOfSeries, joinArray } from "./json.ts";
@@ -182,7 +182,7 @@ async function write(
       const stopped = query.stop();
       if (stopped !== undefined) return stopped;
       const batch = names.slice(from, from + perBatch);
-      const merged = await fetchMerged(query.homes, batch, ids, grid);
+      const merged = await fetchMerged(query.homes, batch, ids, grid, columnsFor(batch, views));
       for (const [row, name] of batch.entries()) {
         if (row % 256 === 255) {
           const late = query.stop();
@@ -199,6 +199,20 @@ async function write(
     if (text !== undefined) parts.push(text);
   }
   return { kind: "body", body: joinArray(parts) };
+}
+
+/** What the views of these names are made from. */
+function columnsFor(
+  names: readonly string[],
+  shown: ReadonlyMap<string, ReadonlySet<StoredShown>>,
+): ValueColumn[] {
+  const columns = new Set<ValueColumn>();
+  for (const name of names)
+    for (const { view } of shown.get(name) ?? []) {
+      const column = columnOfView[view];
+      if (column !== undefined) columns.add(column);
+    }
+  return [...columns];
 }
 
 /** What of the answer is over a bound, before anything is fetched. */

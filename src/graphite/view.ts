@@ -5,7 +5,6 @@
 // V2. A bucket without a point is null (NaN in columns), never 0, for `:count` and `:sum` too.
 // V3. A graph is right at every zoom: where buckets share a point their summaries are merged first and viewed then. An
 //     average is the sum over the count of all points in it, not an average of averages.
-import { unreachable } from "../base/assert.ts";
 import { consolidatedWidth, type Consolidation } from "./consolidate.ts";
 
 export const views = ["avg", "sum", "min", "max", "count", "last"] as const;
@@ -22,7 +21,7 @@ export function splitView(target: string): { pattern: string; view: View } | und
   return { pattern: target.slice(0, match.index), view: match[1] as View };
 }
 
-/** Columns of summaries; `points` 0 means that the bucket is empty. */
+/** Columns of summaries; `points` 0 means that the bucket is empty. Only those that the view needs need be there. */
 export interface SummaryColumns {
   readonly points: Float64Array;
   readonly sum: Float64Array;
@@ -30,6 +29,16 @@ export interface SummaryColumns {
   readonly max: Float64Array;
   readonly last: Float64Array;
 }
+
+/** What a view needs beside the points. */
+export const columnOfView = {
+  avg: "sum",
+  sum: "sum",
+  min: "min",
+  max: "max",
+  count: undefined,
+  last: "last",
+} as const satisfies Record<View, string | undefined>;
 
 /**
  * Cells [from, from + width) as the points of a plan. NaN where fewer than `xFilesFactor` (0 to 1) of a point's buckets
@@ -62,35 +71,19 @@ function valueOf(
 ): number {
   let there = 0;
   let points = 0;
-  let sum = 0;
-  let min = Number.POSITIVE_INFINITY;
-  let max = Number.NEGATIVE_INFINITY;
-  let last = Number.NaN;
+  let value = view === "min" ? Number.POSITIVE_INFINITY : view === "max" ? Number.NEGATIVE_INFINITY : 0;
+  const column = columns[columnOfView[view] ?? "points"];
   for (let at = from; at < to; at++) {
     const of = columns.points[at] ?? 0;
     if (of === 0) continue;
     there += 1;
     points += of;
-    sum += columns.sum[at] ?? 0;
-    min = Math.min(min, columns.min[at] ?? min);
-    max = Math.max(max, columns.max[at] ?? max);
-    last = columns.last[at] ?? last;
+    const next = column[at] ?? Number.NaN;
+    if (view === "min") value = Math.min(value, next);
+    else if (view === "max") value = Math.max(value, next);
+    else if (view === "last") value = next;
+    else value += next;
   }
   if (there === 0 || there / (to - from) < xFilesFactor) return Number.NaN;
-  switch (view) {
-    case "avg":
-      return sum / points;
-    case "sum":
-      return sum;
-    case "min":
-      return min;
-    case "max":
-      return max;
-    case "count":
-      return points;
-    case "last":
-      return last;
-    default:
-      return unreachable(view);
-  }
+  return view === "avg" ? value / points : value;
 }

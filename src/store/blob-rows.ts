@@ -3,6 +3,8 @@
 import { firstRowOf, type Blob, type Column } from "./blob.ts";
 
 const windowRows = 512;
+/** Of which a loop costs less than a view. */
+const fewRows = 32;
 
 export class BlobRows {
   readonly #blob: Blob;
@@ -63,10 +65,18 @@ export class BlobRows {
   }
 }
 
-function fill(out: Uint32Array | Float64Array, { base, values }: Column, from: number, count: number): void {
+/** Rows [from, from + count) of a column. */
+export function fill(
+  out: Uint32Array | Float64Array,
+  { base, values }: Column,
+  from: number,
+  count: number,
+): void {
   if (values === undefined) out.fill(base, 0, count);
-  else if (values instanceof Float64Array) out.set(values.subarray(from, from + count));
-  else if (values instanceof Uint8Array)
+  else if (values instanceof Float64Array) {
+    if (count > fewRows) out.set(values.subarray(from, from + count));
+    else for (let i = 0; i < count; i++) out[i] = values[from + i] as number;
+  } else if (values instanceof Uint8Array)
     for (let i = 0; i < count; i++) out[i] = base + (values[from + i] as number);
   else if (values instanceof Uint16Array)
     for (let i = 0; i < count; i++) out[i] = base + (values[from + i] as number);

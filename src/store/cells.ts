@@ -2,9 +2,10 @@
 // (time stamp, receivedAtMs, value): so no order of commits matters, and any coarser step comes out the same as if the
 // points themselves had been merged.
 import { assert } from "../base/assert.ts";
+import { fill } from "./blob-rows.ts";
 import { firstRowOf, valueAt, type Blob } from "./blob.ts";
 import type { Cells } from "./store.ts";
-import { Summaries } from "./summaries.ts";
+import { Summaries, wantedAll, type Wanted } from "./summaries.ts";
 
 export interface GridRange {
   start: number;
@@ -12,44 +13,49 @@ export interface GridRange {
   width: number;
 }
 
-/** Empty cells: points and sum 0, the others NaN. */
-export function emptyCells(rows: number, range: GridRange): Cells {
+/** Empty cells: points and sum 0, the others NaN; columns that are not wanted have no cells. */
+export function emptyCells(rows: number, range: GridRange, wanted: Wanted = wantedAll): Cells {
   const { start, stepSeconds, width } = range;
   assert(
     stepSeconds > 0 && width >= 0 && start % stepSeconds === 0,
     "a start that is a multiple of the step",
   );
   const size = rows * width;
+  const column = (has: boolean) => new Float64Array(has ? size : 0);
   return {
     start,
     stepSeconds,
     width,
-    points: new Float64Array(size),
-    sum: new Float64Array(size),
-    min: new Float64Array(size).fill(Number.NaN),
-    max: new Float64Array(size).fill(Number.NaN),
-    last: new Float64Array(size).fill(Number.NaN),
+    points: column(true),
+    sum: column(wanted.sum),
+    min: column(wanted.min).fill(Number.NaN),
+    max: column(wanted.max).fill(Number.NaN),
+    last: column(wanted.last).fill(Number.NaN),
   };
 }
 
 export class Grid {
   readonly cells: Cells;
+  readonly wanted: Wanted;
   /** Asked series, each once, ascending. */
   readonly ids: Uint32Array;
   /** Their rows in the cells. */
   readonly #rows: Uint32Array;
-  /** Of the `last` in each cell. */
+  /** Of the `last` in each cell, where that is wanted. */
   readonly #lastSeconds: Float64Array;
   readonly #lastReceivedAtMs: Float64Array;
   /** [row, its twin's row] of series that were asked more than once. */
   readonly #twins: [number, number][] = [];
   /** Of one series in one blob. */
   readonly #found = new Summaries();
+  /** Of rows that are added: the cell, or ~cell where something was in it before. */
+  #to = new Int32Array(512);
 
-  constructor(ids: readonly number[], range: GridRange) {
-    this.cells = emptyCells(ids.length, range);
-    this.#lastSeconds = new Float64Array(ids.length * range.width);
-    this.#lastReceivedAtMs = new Float64Array(ids.length * range.width);
+  constructor(ids: readonly number[], range: GridRange, wanted: Wanted = wantedAll) {
+    this.cells = emptyCells(ids.length, range, wanted);
+    this.wanted = wanted;
+    this.#lastSeconds = new Float64Array(this.cells.last.length);
+    this.#lastReceivedAtMs = new Float64Array(this.cells.last.length);
     const order = ids.map((_, row) => row).sort((a, b) => (ids[a] ?? 0) - (ids[b] ?? 0));
     const once: number[] = [];
     for (const row of order) {
@@ -64,7 +70,6 @@ export class Grid {
   /** Adds all rows of the blob that belong to asked series, from `leastSeries` on, and lie in the range. */
   addBlob(blob: Blob, leastSeries: number): void {
     const { ids } = this;
-    const found = this.#found;
     // Few asked series in a big blob: jump to each. Many: walk both lists side by side.
     const jump = ids.length * Math.log2(blob.rows + 1) < blob.rows;
     const { base, values } = blob.series;
@@ -74,61 +79,120 @@ export class Grid {
       if (id < leastSeries) continue;
       if (jump) at = firstRowOf(blob, id, at);
       else while (at < blob.rows && base + (values === undefined ? 0 : (values[at] ?? 0)) < id) at++;
-      found.clear();
-      for (; at < blob.rows && base + (values === undefined ? 0 : (values[at] ?? 0)) === id; at++)
-        this.#find(blob, at);
-      this.addRows(i, found);
+      const first = at;
+      while (at < blob.rows && base + (values === undefined ? 0 : (values[at] ?? 0)) === id) at++;
+      if (at > first) this.#addBlobRows(i, blob, first, at);
     }
   }
 
-  /** A row that lies in the range is one of those found. */
-  #find(blob: Blob, at: number): void {
+  /** Rows [from, to) are of one series, in the order of their buckets. */
+  #addBlobRows(place: number, blob: Blob, from: number, to: number): void {
     const { start, stepSeconds, width } = this.cells;
-    const bucket = valueAt(blob.bucket, at);
-    if (bucket < start || bucket >= start + stepSeconds * width) return;
+    const { wanted } = this;
+    let first = from;
+    let end = to;
+    while (first < end && valueAt(blob.bucket, first) < start) first++;
+    while (end > first && valueAt(blob.bucket, end - 1) >= start + stepSeconds * width) end--;
+    const count = end - first;
+    if (count === 0) return;
     const found = this.#found;
-    found.reserve(1);
-    const to = found.count++;
-    found.bucket[to] = bucket;
-    found.points[to] = valueAt(blob.points, at);
-    found.sum[to] = valueAt(blob.sum, at);
-    found.min[to] = valueAt(blob.min, at);
-    found.max[to] = valueAt(blob.max, at);
-    found.last[to] = valueAt(blob.last, at);
-    found.lastSeconds[to] = bucket + valueAt(blob.lastAfterBucket, at);
-    found.lastReceivedAtMs[to] = valueAt(blob.lastReceivedAtMs, at);
+    found.clear();
+    found.reserve(count);
+    found.count = count;
+    fill(found.bucket, blob.bucket, first, count);
+    fill(found.points, blob.points, first, count);
+    if (wanted.sum) fill(found.sum, blob.sum, first, count);
+    if (wanted.min) fill(found.min, blob.min, first, count);
+    if (wanted.max) fill(found.max, blob.max, first, count);
+    if (wanted.last) {
+      const { bucket, lastSeconds } = found;
+      fill(found.last, blob.last, first, count);
+      for (let i = 0; i < count; i++)
+        lastSeconds[i] = (bucket[i] as number) + valueAt(blob.lastAfterBucket, first + i);
+      fill(found.lastReceivedAtMs, blob.lastReceivedAtMs, first, count);
+    }
+    this.addRows(place, found);
   }
 
   /** Adds the rows, all of them in the range, of the series at `place` in `ids`. */
   addRows(place: number, rows: Summaries): void {
-    const { start, stepSeconds, width, points, sum, min, max, last } = this.cells;
+    const { wanted, cells } = this;
+    const { count } = rows;
+    this.#place(place, rows);
+    // As src/metric/summary.ts has it, signs of zero included (S3).
+    const to = this.#to;
+    if (wanted.sum) {
+      const { sum } = cells;
+      const values = rows.sum;
+      for (let i = 0; i < count; i++) {
+        const cell = to[i] as number;
+        if (cell >= 0) sum[cell] = values[i] as number;
+        else sum[~cell] = (sum[~cell] as number) + (values[i] as number);
+      }
+    }
+    if (wanted.min) {
+      const { min } = cells;
+      const values = rows.min;
+      for (let i = 0; i < count; i++) {
+        const cell = to[i] as number;
+        if (cell >= 0) min[cell] = values[i] as number;
+        else min[~cell] = Math.min(min[~cell] as number, values[i] as number);
+      }
+    }
+    if (wanted.max) {
+      const { max } = cells;
+      const values = rows.max;
+      for (let i = 0; i < count; i++) {
+        const cell = to[i] as number;
+        if (cell >= 0) max[cell] = values[i] as number;
+        else max[~cell] = Math.max(max[~cell] as number, values[i] as number);
+      }
+    }
+    if (wanted.last) this.#addLast(rows);
+  }
+
+  /** Where each row goes; its points are there then. */
+  #place(place: number, { bucket, points: added, count }: Summaries): void {
+    const { start, stepSeconds, width, points } = this.cells;
+    if (count > this.#to.length) this.#to = new Int32Array(2 * count);
+    const to = this.#to;
+    const first = (this.#rows[place] as number) * width;
+    let cell = first;
+    let cellStart = start;
+    for (let i = 0; i < count; i++) {
+      const seconds = bucket[i] as number;
+      const after = seconds - cellStart;
+      // Mostly the next cell, or the same one again: no division.
+      if (after >= stepSeconds || after < 0) {
+        const steps = after >= 0 && after < 2 * stepSeconds ? 1 : Math.floor(after / stepSeconds);
+        cell += steps;
+        cellStart += steps * stepSeconds;
+      }
+      const before = points[cell] as number;
+      points[cell] = before + (added[i] as number);
+      to[i] = before === 0 ? cell : ~cell;
+    }
+  }
+
+  #addLast({ last: values, lastSeconds: seconds, lastReceivedAtMs: received, count }: Summaries): void {
+    const { last } = this.cells;
+    const to = this.#to;
     const lastSeconds = this.#lastSeconds;
     const lastReceivedAtMs = this.#lastReceivedAtMs;
-    const first = (this.#rows[place] as number) * width;
-    for (let i = 0; i < rows.count; i++) {
-      const cell = first + Math.floor(((rows.bucket[i] as number) - start) / stepSeconds);
-      const before = points[cell] as number;
-      const seconds = rows.lastSeconds[i] as number;
-      const receivedAtMs = rows.lastReceivedAtMs[i] as number;
-      points[cell] = before + (rows.points[i] as number);
-      if (before === 0) {
-        sum[cell] = rows.sum[i] as number;
-        min[cell] = rows.min[i] as number;
-        max[cell] = rows.max[i] as number;
-        last[cell] = rows.last[i] as number;
-      } else {
-        // As src/metric/summary.ts has it, signs of zero included (S3).
-        sum[cell] = (sum[cell] as number) + (rows.sum[i] as number);
-        min[cell] = Math.min(min[cell] as number, rows.min[i] as number);
-        max[cell] = Math.max(max[cell] as number, rows.max[i] as number);
+    for (let i = 0; i < count; i++) {
+      let cell = to[i] as number;
+      if (cell >= 0) last[cell] = values[i] as number;
+      else {
+        cell = ~cell;
         const newer =
-          seconds - (lastSeconds[cell] as number) || receivedAtMs - (lastReceivedAtMs[cell] as number);
+          (seconds[i] as number) - (lastSeconds[cell] as number) ||
+          (received[i] as number) - (lastReceivedAtMs[cell] as number);
         if (newer < 0) continue;
-        const value = rows.last[i] as number;
+        const value = values[i] as number;
         last[cell] = newer > 0 ? value : Math.max(last[cell] as number, value);
       }
-      lastSeconds[cell] = seconds;
-      lastReceivedAtMs[cell] = receivedAtMs;
+      lastSeconds[cell] = seconds[i] as number;
+      lastReceivedAtMs[cell] = received[i] as number;
     }
   }
 

@@ -205,6 +205,28 @@ export class ColumnReader {
         (into[i] as number) + unit * ((view.getUint32(start + (bit >>> 3), true) >>> (bit & 7)) & mask);
   }
 
+  /** Past a column of `rows` rows: what it takes to know where it ends. */
+  skipWholes(rows: number): void {
+    const { from, to } = this;
+    this.from = 0;
+    this.to = 0;
+    this.wholes(rows);
+    this.from = from;
+    this.to = to;
+  }
+
+  /** As `doubles`, or past them. */
+  doublesIf(wanted: boolean, into: Float64Array, offset: number, rows: number): void {
+    const { from, to } = this;
+    if (!wanted) {
+      this.from = 0;
+      this.to = 0;
+    }
+    this.doubles(into, offset, rows);
+    this.from = from;
+    this.to = to;
+  }
+
   /** Doubles of `rows` rows: the wanted ones into `into`, the first of them at `offset`. */
   doubles(into: Float64Array, offset: number, rows: number): void {
     const kind = this.byte();

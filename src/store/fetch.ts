@@ -21,8 +21,8 @@ import {
 import type { BlobsOfReader } from "./kept-blobs.ts";
 import { reachOf, type Reach } from "./reach.ts";
 import { decodeSpan } from "./spans.ts";
-import type { Cells } from "./store.ts";
-import { Summaries } from "./summaries.ts";
+import { valueColumns, type Cells, type ValueColumn } from "./store.ts";
+import { Summaries, wantedOf } from "./summaries.ts";
 import { spanOf, type LadderWork, type ShardWork } from "./work.ts";
 
 const pageRows = 1024;
@@ -54,8 +54,12 @@ export class Fetcher {
     this.#turn = turn;
   }
 
-  async fetch(ids: readonly number[], range: GridRange): Promise<Cells> {
-    const grid = new Grid(ids, range);
+  async fetch(
+    ids: readonly number[],
+    range: GridRange,
+    columns: readonly ValueColumn[] = valueColumns,
+  ): Promise<Cells> {
+    const grid = new Grid(ids, range, wantedOf(columns));
     const until = range.start + range.stepSeconds * range.width;
     this.#work ??= this.#view.work().work;
     if (ids.length > 0 && range.width > 0) {
@@ -132,7 +136,7 @@ export class Fetcher {
       const slot = (grid.ids[i] as number) % seriesPerBlock;
       if (((reader.slots >>> slot) & 1) === 0) continue;
       rows.clear();
-      reader.read(slot, rows, from, until);
+      reader.read(slot, rows, from, until, grid.wanted);
       grid.addRows(i, rows);
       decoded += rows.count;
     }

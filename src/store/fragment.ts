@@ -13,7 +13,7 @@ import { assert } from "../base/assert.ts";
 import { ColumnReader, corruptPiece } from "./column-reader.ts";
 import { ColumnWriter, slackBytes } from "./columns.ts";
 import { seriesPerBlock } from "./keys.ts";
-import type { Summaries } from "./summaries.ts";
+import { wantedAll, type Summaries, type Wanted } from "./summaries.ts";
 
 const pieceFormat = 1;
 // What a fragment has.
@@ -236,9 +236,15 @@ export class PieceReader {
 
   /**
    * Appends the rows of a series that has a fragment here, those of buckets in [from, until); their buckets ascending,
-   * each once.
+   * each once. What is in a column of values that is not wanted is not said, nor in the two that only `last` needs.
    */
-  read(slot: number, into: Summaries, from = 0, until = Number.POSITIVE_INFINITY): void {
+  read(
+    slot: number,
+    into: Summaries,
+    from = 0,
+    until = Number.POSITIVE_INFINITY,
+    wanted: Wanted = wantedAll,
+  ): void {
     assert(((this.slots >>> slot) & 1) === 1, `a series that has a fragment, got ${slot}`);
     const columns = this.#columns;
     columns.at = this.#ends[slot] as number;
@@ -257,23 +263,28 @@ export class PieceReader {
     if (end === at) return;
     if (flags & hasPoints) columns.doubles(into.points, at, rows);
     else into.points.fill(1, at, end);
-    this.#lastSeconds(rows, into, at, end);
-    columns.doubles(into.sum, at, rows);
+    into.count = end;
+    const { sum, min, max, last } = wanted;
+    // What follows the last column that is wanted is not looked at.
+    if (!(sum || min || max || last)) return;
+    if (last) this.#lastSeconds(rows, into, at, end);
+    else columns.skipWholes(rows);
     if (flags & hasFourValues) {
-      columns.doubles(into.min, at, rows);
-      columns.doubles(into.max, at, rows);
+      columns.doublesIf(sum, into.sum, at, rows);
+      if (!(min || max || last)) return;
+      columns.doublesIf(min, into.min, at, rows);
+      if (!(max || last)) return;
+      columns.doublesIf(max, into.max, at, rows);
+      if (!last) return;
       columns.doubles(into.last, at, rows);
     } else {
-      const { sum, min, max, last } = into;
-      for (let i = at; i < end; i++) {
-        const value = sum[i] as number;
-        min[i] = value;
-        max[i] = value;
-        last[i] = value;
-      }
+      columns.doubles(into.sum, at, rows);
+      if (min) into.min.set(into.sum.subarray(at, end), at);
+      if (max) into.max.set(into.sum.subarray(at, end), at);
+      if (!last) return;
+      into.last.set(into.sum.subarray(at, end), at);
     }
     this.#received(flags, rows, into, at, end);
-    into.count = end;
   }
 
   /** The buckets that are asked for; which rows they are is what the columns read from then on. */

@@ -22,6 +22,7 @@ import type {
   ShardState,
   Snapshot,
   TenantSize,
+  ValueColumn,
 } from "./store.ts";
 import { SnapshotClosed } from "./store.ts";
 
@@ -83,8 +84,8 @@ export class ViewSnapshot implements Snapshot {
     return this.#ask((view) => findSeries(view, tenant, pattern, most, this.#turn));
   }
 
-  fetch(ids: readonly number[], range: GridRange): Promise<Cells> {
-    return this.#ask(async () => await this.#fetcher.fetch(ids, range));
+  fetch(ids: readonly number[], range: GridRange, columns?: readonly ValueColumn[]): Promise<Cells> {
+    return this.#ask(async () => await this.#fetcher.fetch(ids, range, columns));
   }
 
   ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]> {

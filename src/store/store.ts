@@ -203,9 +203,13 @@ export interface FoundSeries {
   name: string;
 }
 
+/** What a read may ask for beside the points. */
+export const valueColumns = ["sum", "min", "max", "last"] as const;
+export type ValueColumn = (typeof valueColumns)[number];
+
 /**
  * Summaries on a grid: cell i of the series asked at position s is at index s * width + i. Nothing there: points and
- * sum are 0, the others NaN.
+ * sum are 0, the others NaN. A column that was not asked for is an empty array.
  */
 export interface Cells {
   /** Start of the first bucket, epoch seconds. */
@@ -252,9 +256,14 @@ export interface Snapshot {
   /**
    * Buckets of [start, start + width * step), start a multiple of step, merged from everything that is still held.
    * Unknown ids have empty cells. Times that a series' ladder holds in no rung whose step divides `step` come from the
-   * finest rung that has them, each summary in the cell where its own bucket starts.
+   * finest rung that has them, each summary in the cell where its own bucket starts. Points always; of the values only
+   * `columns`: each one costs time and memory.
    */
-  fetch(ids: readonly number[], range: { start: number; stepSeconds: number; width: number }): Promise<Cells>;
+  fetch(
+    ids: readonly number[],
+    range: { start: number; stepSeconds: number; width: number },
+    columns?: readonly ValueColumn[],
+  ): Promise<Cells>;
   /** Minutes from `fromMinute` to `untilMinute`, both included, in their order. */
   ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]>;
   /** In the order of the record, oldest first. */

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { answerQuery } from "../../src/api/answer.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { views } from "../../src/graphite/view.ts";
 import type { RenderRequest } from "../../src/api/messages.ts";
 import type { Snapshot } from "../../src/store/store.ts";
 import { type Content, snapshotOf } from "./fixture.ts";
@@ -209,6 +211,38 @@ test("the rung follows the age of from; coarse steps merge fine points", async (
   await f(now - 600, "1 1 1");
   await f(now - 700, "6 6 6");
   await f(now - 1201, "60 60");
+});
+
+test("an answer is the same whether the store gives the columns it is asked for, or all", async () => {
+  const seed = Date.now() % 1_000_000;
+  const random = seededRandom(seed);
+  const name = (i: number) => `r.${i}${i % 5 === 0 ? ":max" : ""}`;
+  const randomContent = (): Content => ({
+    t1: Object.fromEntries(
+      Array.from({ length: 12 }, (_, i) => [
+        name(i + random.below(4)),
+        Array.from(
+          { length: random.below(30) },
+          () => [now - random.below(900), random.below(9) - 4] as const,
+        ),
+      ]),
+    ),
+  });
+  for (let round = 0; round < 60; round++) {
+    const asked = Array.from({ length: 1 + random.below(2) }, () => snapshotOf(randomContent()));
+    const all = asked.map((each): Snapshot => ({ ...each, fetch: (ids, range) => each.fetch(ids, range) }));
+    const targets = Array.from({ length: 1 + random.below(3) }, () => {
+      const view = random.below(2) === 0 ? "" : `:${views[random.below(views.length)]}`;
+      return `r.${random.below(3) === 0 ? "*" : random.below(15)}${view}`;
+    });
+    const maxDataPoints = random.below(2) === 0 ? undefined : 1 + random.below(12);
+    const request = render(targets, { from: now - 900, maxDataPoints });
+    assert.deepEqual(
+      await shown(asked, request),
+      await shown(all, request),
+      `seed ${seed}: ${targets.join(" ")}`,
+    );
+  }
 });
 
 test("H3: what is over a bound is refused before it is read", async () => {

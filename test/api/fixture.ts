@@ -1,5 +1,12 @@
 // A snapshot over plain values: for tests of what is answered, where a store engine would only be in the way.
-import type { Cells, FoundNode, FoundSeries, Snapshot } from "../../src/store/store.ts";
+import {
+  valueColumns,
+  type Cells,
+  type FoundNode,
+  type FoundSeries,
+  type Snapshot,
+  type ValueColumn,
+} from "../../src/store/store.ts";
 
 /** [epoch seconds, value] */
 export type Points = readonly (readonly [number, number])[];
@@ -53,11 +60,12 @@ export function snapshotOf(
         if (each.tenant === tenant && matches(pattern, each.name)) found.push({ id, name: each.name });
       return Promise.resolve(sorted(found, (series) => series.name).slice(0, most));
     },
-    fetch: (ids, range) =>
+    fetch: (ids, range, columns) =>
       Promise.resolve(
         cellsOf(
           ids.map((id) => all[id]?.points ?? []),
           range,
+          columns,
         ),
       ),
     ledger: () => Promise.resolve([]),
@@ -74,6 +82,7 @@ function sorted<T>(list: T[], text: (item: T) => string): T[] {
 function cellsOf(
   rows: readonly Points[],
   range: { start: number; stepSeconds: number; width: number },
+  columns: readonly ValueColumn[] = valueColumns,
 ): Cells {
   const column = () => new Float64Array(rows.length * range.width);
   const cells = { ...range, points: column(), sum: column(), min: column(), max: column(), last: column() };
@@ -89,6 +98,8 @@ function cellsOf(
       cells.max[at] = before === 0 ? value : Math.max(cells.max[at] ?? value, value);
       cells.last[at] = value;
     }
+  // As the store: what was not asked for is not there.
+  for (const name of valueColumns) if (!columns.includes(name)) cells[name] = new Float64Array(0);
   return cells;
 }
 

@@ -1,6 +1,9 @@
 // What is read: one state per snapshot (C4), and summaries merged.
 import assert from "node:assert/strict";
 import { seededRandom } from "../../src/base/random.ts";
+import { compileLadderRules } from "../../src/metric/ladder-rules.ts";
+import { valueColumns } from "../../src/store/store.ts";
+import { ladderOf } from "./store-life.ts";
 import {
   boot,
   claimed,
@@ -109,6 +112,69 @@ export function fetchCases(f: Case): void {
         [empty.points[0], empty.sum[0], empty.min[0], empty.max[0], empty.last[0]],
         [0, 0, NaN, NaN, NaN],
       );
+    });
+    await store.close();
+  });
+
+  f("fetch: of the values only the columns that are asked for", async ({ engine }) => {
+    const store = await engine.openShard(0);
+    const { epoch } = await claimed(store);
+    const random = seededRandom(11);
+    const count = 12;
+    let ids: number[] = [];
+    const chance = () => random.below(9) - 4 || -0;
+    const row = (series: number, fresh: boolean) => {
+      const last = chance();
+      const bucket = 60 + random.below(200);
+      if (random.below(2) === 0) return { series, fresh, bucket, sum: last };
+      const lastReceivedAtMs = random.below(3) * 1000;
+      return {
+        series,
+        fresh,
+        bucket,
+        points: 3,
+        sum: last + chance(),
+        min: last - 1,
+        max: last + 1,
+        last,
+        lastReceivedAtMs,
+      };
+    };
+    const upkeep = await engine.openUpkeep(0);
+    const ladders = compileLadderRules(1, ladderOf("1s:1d,10s:10d"), new Map());
+    for (let offset = 0; offset < 6; offset++) {
+      const chosen = Array.from({ length: 60 }, () => random.below(count));
+      const rows = chosen.map((i) => row(offset === 0 ? i : (ids[i] ?? 0), offset === 0));
+      const once = new Map(rows.map((each) => [`${each.series} ${each.bucket}`, each]));
+      const newSeries = offset > 0 ? [] : Array.from({ length: count }, (_, i) => key(`s${i}`));
+      const deltas = columns([...once.values()]);
+      const given = await committed(
+        store,
+        commitOf(epoch, offset, offset + 1, { newSeries, deltas, receivedAtMs: 300_000 }),
+      );
+      if (offset === 0) ids = [...given];
+      // In the end there are pieces of several rounds, and blobs.
+      if (offset === 1 || offset === 3)
+        while ((await upkeep.step({ nowSeconds: 300, ladders, all: true })).kind === "worked");
+    }
+    await upkeep.close();
+    const asked = [...ids, ids[3] ?? 0, 999];
+    await withSnapshot(engine, 0, async (snapshot) => {
+      for (const [stepSeconds, start, width] of [
+        [1, 60, 200],
+        [10, 70, 15],
+        [60, 60, 4],
+      ] as const) {
+        const range = { start, stepSeconds, width };
+        const whole = await snapshot.fetch(asked, range);
+        for (const name of valueColumns) assert.equal(whole[name].length, asked.length * width);
+        for (let subset = 0; subset < 2 ** valueColumns.length; subset++) {
+          const wanted = valueColumns.filter((_, i) => (subset >>> i) & 1);
+          const expected = { ...whole };
+          for (const name of valueColumns) if (!wanted.includes(name)) expected[name] = new Float64Array(0);
+          assert.deepStrictEqual(await snapshot.fetch(asked, range, wanted), expected, wanted.join(" "));
+        }
+      }
     });
     await store.close();
   });

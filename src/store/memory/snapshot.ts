@@ -3,15 +3,17 @@ import { bucketOf } from "../../metric/bucket.ts";
 import { compilePattern } from "../../metric/glob.ts";
 import { emptyCells, type GridRange } from "../cells.ts";
 import { compareTexts } from "../order.ts";
-import type {
-  Cells,
-  DeadLetter,
-  FoundNode,
-  FoundSeries,
-  LedgerRow,
-  ShardState,
-  Snapshot,
-  TenantSize,
+import {
+  valueColumns,
+  type Cells,
+  type DeadLetter,
+  type FoundNode,
+  type FoundSeries,
+  type LedgerRow,
+  type ShardState,
+  type Snapshot,
+  type TenantSize,
+  type ValueColumn,
 } from "../store.ts";
 import { namesOf, stateOf, type Disk, type Reach, type Row, type Series } from "./disk.ts";
 import { rowBytes } from "./upkeep.ts";
@@ -62,7 +64,11 @@ export class MemorySnapshot implements Snapshot {
     return namesOf(this.#series, tenant, (name) => compiled.matches(name)).slice(0, most);
   }
 
-  async fetch(ids: readonly number[], range: GridRange): Promise<Cells> {
+  async fetch(
+    ids: readonly number[],
+    range: GridRange,
+    asked: readonly ValueColumn[] = valueColumns,
+  ): Promise<Cells> {
     const cells = emptyCells(ids.length, range);
     const cellsOf = new Map(ids.map((id) => [id, new Map<number, Row[]>()]));
     for (const row of this.#rows) {
@@ -84,6 +90,7 @@ export class MemorySnapshot implements Snapshot {
         cells.max[cell] = Math.max(...rows.map((row) => row.max));
         cells.last[cell] = lastOf(rows);
       }
+    for (const name of valueColumns) if (!asked.includes(name)) cells[name] = new Float64Array();
     return cells;
   }
 
