@@ -16,11 +16,13 @@ import type { View } from "./environment.ts";
 import { PieceWriter } from "./fragment.ts";
 import {
   activityKey,
+  after,
   blobKey,
   blockOf,
   idsPerChunk,
   nameKey,
   seriesPerBlock,
+  spanKey,
   type BlobPlace,
 } from "./keys.ts";
 import type { Slice } from "./slice.ts";
@@ -67,7 +69,7 @@ export class RoundWork {
   readonly #part = new Summaries();
   readonly #spare: PieceWriter[] = [];
   readonly #open = new Map<string, OpenPiece>();
-  /** The work row only ever gets more ladders. */
+  /** Of the ladders that this round has put rows under. */
   readonly #numbers = new Map<Ladder, number>();
 
   /** `places`: the blobs of the round. */
@@ -136,7 +138,7 @@ export class RoundWork {
       if (start === end) continue;
       const series = block * seriesPerBlock + slot;
       const ladders = plans.of(slice.view, rules, tenant, series);
-      const expiry = this.#series(slice.work, slot, ladders, nowSeconds, start, end);
+      const expiry = this.#series(slice, slot, ladders, nowSeconds, start, end);
       activity.note(series, expiry);
     }
     for (const { writer, ...place } of this.#open.values()) {
@@ -207,7 +209,7 @@ export class RoundWork {
 
   /** Puts the rows that `order` [start, end) names into all rungs. Answers from which epoch day on nothing is held. */
   #series(
-    work: ShardWork,
+    slice: Slice,
     slot: number,
     ladders: readonly LadderSince[],
     nowSeconds: number,
@@ -215,7 +217,7 @@ export class RoundWork {
     end: number,
   ): number {
     if (ladders.length === 1 && ladders[0] !== undefined)
-      return this.#rows(work, slot, ladders[0].ladder, nowSeconds, this.#raw, start, end, this.#order);
+      return this.#rows(slice, slot, ladders[0].ladder, nowSeconds, this.#raw, start, end, this.#order);
     this.#sorted.gather(this.#raw, start, end, 1, this.#order);
     let expiry = 0;
     for (const [at, { ladder }] of ladders.entries()) {
@@ -233,13 +235,13 @@ export class RoundWork {
           this.#own.append(this.#sorted, row, this.#sorted.bucket[row] as number);
       }
       if (this.#own.count > 0)
-        expiry = Math.max(expiry, this.#rows(work, slot, ladder, nowSeconds, this.#own, 0, this.#own.count));
+        expiry = Math.max(expiry, this.#rows(slice, slot, ladder, nowSeconds, this.#own, 0, this.#own.count));
     }
     return expiry;
   }
 
   #rows(
-    work: ShardWork,
+    { view, work }: Slice,
     slot: number,
     ladder: Ladder,
     nowSeconds: number,
@@ -250,7 +252,7 @@ export class RoundWork {
   ): number {
     let number = this.#numbers.get(ladder);
     if (number === undefined) {
-      number = ladderNumber(work, ladder, nowSeconds);
+      number = ladderNumber(view, work, ladder, nowSeconds, new Set(this.#numbers.values()));
       this.#numbers.set(ladder, number);
     }
     const known = work.ladders[number] as LadderWork;
@@ -314,16 +316,37 @@ function largerBytes(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer>
   return larger;
 }
 
-/** The ladder's number in the work row; a new one is added, reaching back as far as its rungs do now. */
-function ladderNumber(work: ShardWork, ladder: Ladder, nowSeconds: number): number {
+/**
+ * The ladder's number in the work row; a new one is added, reaching back as far as its rungs do now. `used`: numbers
+ * under which there may be pieces that are not in the view yet.
+ */
+function ladderNumber(
+  view: View,
+  work: ShardWork,
+  ladder: Ladder,
+  nowSeconds: number,
+  used: ReadonlySet<number>,
+): number {
   const text = ladderText(ladder);
   const known = work.ladders.findIndex((each) => each.text === text);
   if (known >= 0) return known;
-  // Far more than rules can name at a time; rather a wrong resolution than a lost point.
-  if (work.ladders.length >= laddersMax) return 0;
   const kept = ladder.rungs.map((rung, at) => keptAt(ladder, at, nowSeconds - rung.spanSeconds));
-  work.ladders.push({ text, ladder, kept });
-  return work.ladders.length - 1;
+  const number =
+    work.ladders.length < laddersMax ? work.ladders.length : unusedNumber(view, work.ladders.length, used);
+  // So many ladders at a time: rather a wrong resolution than a lost point.
+  if (number === undefined) return 0;
+  work.ladders[number] = { text, ladder, kept };
+  return number;
+}
+
+/** A number of a ladder whose last piece has gone. */
+function unusedNumber(view: View, count: number, used: ReadonlySet<number>): number | undefined {
+  for (let ladder = 0; ladder < count; ladder++) {
+    if (used.has(ladder)) continue;
+    const start = spanKey({ ladder, rung: 0, span: 0 });
+    if (view.keys(start, after(start.subarray(0, 2)), 1).length === 0) return ladder;
+  }
+  return undefined;
 }
 
 /** First second of the span that holds `seconds`. */

@@ -5,6 +5,8 @@
 // W1. While a round is under way, rows of blobs up to `round.until` whose series is below `round.nextSeries` lie in
 //     fragments, all others in the blobs. Readers take each row from where it lies.
 // W2. `kept` only grows. A rung holds exactly the rows from its `kept` on: reads look for older ones in coarser rungs.
+// W3. A ladder keeps its number while there are pieces under it; when all numbers are given, a new ladder gets one that
+//     nothing lies under any more.
 import { parseLadder, type Ladder } from "../metric/bucket.ts";
 import { Outage } from "../base/errors.ts";
 import { count, pack, text, unpack } from "./rows.ts";
