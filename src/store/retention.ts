@@ -2,7 +2,8 @@
 //
 // T1. A rung first says that it reaches less far back (`kept`), in one batch; what lies before is then nobody's, and
 //     goes in slices. So no read ever sees half of a span.
-// T2. A rung passes a span only when no blob has rows in it: those come into the coarser rungs by a round first.
+// T2. A rung passes a span only when no blob that was there when it was due has rows in it: a round comes first. Later
+//     ones don't hold it up: their rows go into the rungs that still reach them.
 // T3. Deleted series' fragments go when every blob written before the deletion is in fragments: none can come after.
 import { assert } from "../base/assert.ts";
 import type { View } from "./environment.ts";
@@ -31,7 +32,7 @@ const keysPerSlice = 2000;
 
 export type Advance = "nothing" | "advanced" | "round-first";
 
-/** T1, T2: moves `kept` of every rung that is due; of the work row only. */
+/** T1, T2: moves `kept` of every rung that is due; of the work row only. `blobs`: those that are waited for. */
 export function advanceKept(work: ShardWork, blobs: readonly BlobPlace[], nowSeconds: number): Advance {
   let answer: Advance = "nothing";
   for (const each of work.ladders)
@@ -87,7 +88,9 @@ export class Purge {
   /** By block: bits of the slots to go. */
   readonly #slots = new Map<number, number>();
   readonly #blocks: number[];
+  /** The spans from this key on are not done; of the first of them, `#current`, the blocks before `#at` are. */
   #span: Buffer;
+  #current: Buffer | undefined;
   #at = 0;
   readonly #reader = new PieceReader();
   readonly #writer = new PieceWriter();
@@ -121,6 +124,9 @@ export class Purge {
     for (;;) {
       const [key] = view.keys(this.#span, end, 1);
       if (key === undefined) break;
+      // Between two slices retention may have taken the span, or a round brought one before it.
+      if (this.#current?.equals(key) !== true) this.#at = 0;
+      this.#current = key;
       const place = spanPlace(key);
       const pieces = slice.piecesOf(place).map(({ number }) => number);
       for (; this.#at < this.#blocks.length; this.#at++) {
@@ -130,7 +136,6 @@ export class Purge {
         const block = this.#blocks[this.#at] as number;
         for (const number of pieces) this.#piece(slice, place, block, number);
       }
-      this.#at = 0;
       this.#span = Buffer.concat([key, Buffer.of(0)]);
     }
     for (const id of this.#ids) slice.remove(purgeKey(id));

@@ -5,7 +5,10 @@
 //     look again; they only wait for each other's batch, and slices are small.
 // K2. What is kept between slices is a cache. It is dropped whenever a slice was not written: the next step starts from
 //     what the store says.
-// K3. What makes room comes first, and is written also in a store that has none.
+// K3. What makes room comes first, and is written also in a store that has none. Where commits are refused for lack of
+//     room the record says no later time, and what is too old would stay for ever: there time goes on by the clock's
+//     steps, none longer than a minute, for a clock that jumps ahead must not empty the store.
+// K4. Nothing that keeps coming holds up retention: a rung waits for the rows that were there when it was due.
 import type { Environment, View } from "./environment.ts";
 import { blobKey, blobPlace, seriesPerBlock, tableRange, type BlobPlace } from "./keys.ts";
 import { MergeWork, pickMerge } from "./merge.ts";
@@ -43,6 +46,10 @@ const roundBytesMost = 64 << 20;
 
 /** A store this full is in need of room: what lies in blobs is smaller in pieces. */
 const nearlyFull = 0.8;
+/** Of the map: bytes of blobs that are worth a round there. Turning each commit into pieces gains nothing. */
+const roundShareWhenFull = 1 / 64;
+/** K3. */
+const clockStepSecondsMost = 60;
 /** How often spans are looked at for merges when nothing else happens. */
 const mergeLookSeconds = 60;
 
@@ -75,6 +82,10 @@ export class LmdbUpkeep implements ShardUpkeep {
   /** When the oldest blob that waits for a round was first seen, epoch seconds. */
   #waitingSince: number | undefined;
   #nextMergeLook = Number.NEGATIVE_INFINITY;
+  /** K4: rungs that are due wait for blobs up to this offset. */
+  #dueOffset: number | undefined;
+  /** K3: how far time has gone on, in a nearly full store, since the record's. */
+  #full: { recordSeconds: number; sinceSeconds: number; clockSeconds: number } | undefined;
 
   constructor(environment: Environment, mapBytes: number, options: Partial<UpkeepOptions>) {
     this.#environment = environment;
@@ -128,10 +139,11 @@ export class LmdbUpkeep implements ShardUpkeep {
 
   #plan(view: View, work: ShardWork, blobs: Blobs, task: UpkeepTask): Plan | undefined {
     const slice = new Slice(view, work);
-    // A clock that jumps ahead must not let go of what the record has no newer time for.
-    const recordSeconds = Math.floor(view.head.receivedAtMs / 1000);
-    const nowSeconds = Math.min(task.nowSeconds, recordSeconds);
-    const advance = advanceKept(work, blobs.places, nowSeconds);
+    const nowSeconds = this.#nowSeconds(view, task);
+    const dueOffset = this.#dueOffset ?? view.head.offset;
+    const awaited = blobs.places.filter(({ offset }) => offset <= dueOffset);
+    const advance = advanceKept(work, awaited, nowSeconds);
+    this.#dueOffset = advance === "nothing" ? undefined : dueOffset; // K4
     const passed = passedSpan(view, work);
     if (passed !== undefined) planPassed(slice, passed);
     if (passed !== undefined || advance === "advanced") return finish("retention", slice);
@@ -141,6 +153,27 @@ export class LmdbUpkeep implements ShardUpkeep {
       this.#planPurge(slice, blobs) ??
       this.#planMerge(slice, task, nowSeconds)
     );
+  }
+
+  /** A clock that jumps ahead must not let go of what the record has no newer time for; but K3. */
+  #nowSeconds(view: View, { nowSeconds }: UpkeepTask): number {
+    const recordSeconds = Math.floor(view.head.receivedAtMs / 1000);
+    if (!this.#isNearlyFull()) {
+      this.#full = undefined;
+      return Math.min(nowSeconds, recordSeconds);
+    }
+    const before = this.#full;
+    const full = { recordSeconds, sinceSeconds: 0, clockSeconds: nowSeconds };
+    if (before?.recordSeconds === recordSeconds) {
+      const step = Math.max(0, nowSeconds - before.clockSeconds);
+      full.sinceSeconds = before.sinceSeconds + Math.min(step, clockStepSecondsMost);
+    }
+    this.#full = full;
+    return Math.min(nowSeconds, recordSeconds + full.sinceSeconds);
+  }
+
+  #isNearlyFull(): boolean {
+    return this.#environment.space().usedBytes >= nearlyFull * this.#mapBytes;
   }
 
   /** Small blobs become larger ones: a read looks into each. A round's own are left alone. */
@@ -206,7 +239,7 @@ export class LmdbUpkeep implements ShardUpkeep {
       task.all ||
       blobs.total >= roundBytes ||
       task.nowSeconds - this.#waitingSince >= this.#options.roundSeconds ||
-      this.#environment.space().usedBytes >= nearlyFull * this.#mapBytes
+      (blobs.total >= roundShareWhenFull * this.#mapBytes && this.#isNearlyFull())
     );
   }
 
