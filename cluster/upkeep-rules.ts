@@ -30,9 +30,9 @@ export class RulesSource {
   current(): UpkeepRules | undefined {
     const { tenants, standard } = this.#options;
     if (tenants.generation === this.#generation) return this.#rules;
-    this.#generation = tenants.generation;
     const all = tenants.all();
     if (this.#rules === undefined && !tenants.live && all.length === 0) return undefined; // L1
+    this.#generation = tenants.generation;
     const own: UpkeepRules["tenants"] = [];
     for (const tenant of all) {
       const sets = this.#options.schemasOf(tenant);

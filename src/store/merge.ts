@@ -26,7 +26,7 @@ import { spanSecondsOf, type Merge, type ShardWork } from "./work.ts";
 export const sealedLevel = 255;
 /** After its end a span is not closed for so long: what is on its way, and rounds, come later. */
 const closedAfterSeconds = 1200;
-/** Keys looked at in a slice. */
+/** Keys looked at in a slice; more where one block alone has as many. */
 const keysPerSlice = 4000;
 
 export interface MergePolicy {
@@ -89,6 +89,17 @@ export function choose(pieces: readonly Piece[], closed: boolean, policy: MergeP
   return [];
 }
 
+/** Keys of pieces from `start` on, all of the first block's at least; whether there are more. */
+function wholeBlock(view: View, start: Buffer, end: Buffer): { keys: Buffer[]; more: boolean } {
+  for (let most = keysPerSlice; ; most *= 2) {
+    const keys = view.keys(start, end, most);
+    const [first] = keys;
+    const last = keys.at(-1);
+    if (keys.length < most || first === undefined || last === undefined) return { keys, more: false };
+    if (piecePlace(first).block < piecePlace(last).block) return { keys, more: true };
+  }
+}
+
 export class MergeWork {
   readonly #reader = new PieceReader();
   readonly #writer = new PieceWriter();
@@ -104,8 +115,7 @@ export class MergeWork {
     const into = { number: merge.into, level: merge.level };
     const wanted = new Set(merge.pieces);
     const start = pieceKey(place, merge.nextBlock, 0);
-    const keys = view.keys(start, after(pieceKey(place, 0, 0).subarray(0, 7)), keysPerSlice);
-    const more = keys.length === keysPerSlice;
+    const { keys, more } = wholeBlock(view, start, after(start.subarray(0, 7)));
     let next: number | undefined;
     for (let i = 0; i < keys.length; ) {
       const { block } = piecePlace(keys[i] as Buffer);
@@ -132,7 +142,6 @@ export class MergeWork {
       work.merge = { ...merge, nextBlock: next };
       return;
     }
-    assert(!more, "fewer pieces in a block than a slice has keys");
     slice.setPieces(
       place,
       slice.piecesOf(place).filter(({ number }) => !wanted.has(number)),

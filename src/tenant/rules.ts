@@ -8,9 +8,7 @@
 import { createHash } from "node:crypto";
 import { type Ladder, parseLadder } from "../metric/bucket.ts";
 import {
-  compileLadderRules,
   ladderProblem,
-  type LadderRules,
   laddersMax,
   ladderText,
   longestOf,
@@ -56,16 +54,6 @@ export function rulesOf(tenant: Tenant): TenantRules {
 /** How far back points of this tenant may lie. `standard` is the default ladder. */
 export function tenantReach(tenant: Tenant, standard: Ladder): Reach {
   return reachOf(standard, rulesOf(tenant).schemas);
-}
-
-/** What upkeep rolls up by. `version` is another one for other tenants or rules. */
-export function ladderRulesOf(version: number, standard: Ladder, tenants: Iterable<Tenant>): LadderRules {
-  const schemas = new Map<string, readonly SchemasSince[]>();
-  for (const tenant of tenants) {
-    const sets = rulesOf(tenant).schemas;
-    if (sets.length > 0) schemas.set(tenant.id, sets);
-  }
-  return compileLadderRules(version, standard, schemas);
 }
 
 /** Judges what a record holds. Nothing there is no rules. */

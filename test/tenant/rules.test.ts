@@ -3,14 +3,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseAggregationFile, parseSchemasFile } from "../../src/graphite/rule-files.ts";
 import { type Ladder, parseLadder } from "../../src/metric/bucket.ts";
-import { ladderText, oldestHeld, type SchemaRule, type SchemasSince } from "../../src/metric/ladder-rules.ts";
+import {
+  compileLadderRules,
+  ladderText,
+  oldestHeld,
+  type SchemaRule,
+  type SchemasSince,
+} from "../../src/metric/ladder-rules.ts";
 import { tenantsBucket } from "../../src/bus/subjects.ts";
 import { addKey, changeRules, findTenant } from "../../src/tenant/admin.ts";
 import { decodeTenant, encodeJson, tenantKeyOf } from "../../src/tenant/record.ts";
 import {
   changeHoldsFrom,
   changeSchemas,
-  ladderRulesOf,
   noRules,
   readRules,
   rulesOf,
@@ -225,7 +230,7 @@ test("set by compare-and-set, seen by the directory; upkeep and doors get what t
       [30, 60],
     );
     assert.deepEqual(tenantReach(tenant, standard), [{ fromSeconds: 0, spanSeconds: 30 * day }]);
-    const upkeep = ladderRulesOf(3, standard, directory.all());
+    const upkeep = compileLadderRules(3, standard, new Map([[tenant.id, rulesOf(seen).schemas]]));
     const from = changeHoldsFrom(Math.floor(clock.nowMs() / 1000));
     assert.deepEqual(
       upkeep.laddersOf(tenant.id, "a.b").map((each) => `${each.fromSeconds} ${ladderText(each.ladder)}`),
