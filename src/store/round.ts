@@ -5,7 +5,8 @@
 //     not after it; the slice moves the round's cursor in the same batch, and the last one removes the blobs.
 // O2. Which ladder a row has follows from the rules and the row's own time, never from when the round comes to it.
 // O3. A slice ends at a block's end: pieces of a block are written whole.
-// O4. What a round keeps in memory is its blobs: bounded by `roundBytes` and one commit. They never change, so they are
+// O4. Rows of series that were deleted before the round began go nowhere.
+// O5. What a round keeps in memory is its blobs: bounded by `roundBytes` and one commit. They never change, so they are
 //     read once, not once a slice.
 import { assert } from "../base/assert.ts";
 import { longestSpan, type Ladder } from "../metric/bucket.ts";
@@ -23,6 +24,8 @@ import {
   nameKey,
   seriesPerBlock,
   spanKey,
+  tableRange,
+  u32OfKey,
   type BlobPlace,
 } from "./keys.ts";
 import type { Slice } from "./slice.ts";
@@ -50,12 +53,15 @@ interface OpenPiece {
 }
 
 const secondsPerDay = 86_400;
+/** Deleted series that a round leaves out (O4); those beyond are left to the purge, as later ones are. */
+const deletedMost = 10_000;
 
 /** What a round keeps between slices. Of one round only: another round, another one. */
 export class RoundWork {
   readonly piece: number;
   readonly #places: readonly BlobPlace[];
   readonly #sources: BlobRows[];
+  readonly #deleted: ReadonlySet<number>;
   #nextSeries: number;
   /** Rows of the block at hand as they come, the slot of each, and their order by slot. */
   readonly #raw = new Summaries();
@@ -77,6 +83,8 @@ export class RoundWork {
     this.piece = round.piece;
     this.#places = places;
     this.#sources = places.map((place) => new BlobRows(storedBlob(view, place)));
+    const deleted = tableRange("purge");
+    this.#deleted = new Set(view.keys(deleted.start, deleted.end, deletedMost).map(u32OfKey));
     this.#nextSeries = -1;
     this.#seek(round.nextSeries);
   }
@@ -135,8 +143,8 @@ export class RoundWork {
     for (let slot = 0; slot < seriesPerBlock; slot++) {
       const start = this.#starts[slot] as number;
       const end = this.#starts[slot + 1] as number;
-      if (start === end) continue;
       const series = block * seriesPerBlock + slot;
+      if (start === end || this.#deleted.has(series)) continue;
       const ladders = plans.of(slice.view, rules, tenant, series);
       const expiry = this.#series(slice, slot, ladders, nowSeconds, start, end);
       activity.note(series, expiry);

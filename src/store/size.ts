@@ -3,7 +3,8 @@
 //
 // Z1. A row of points counts once: in the size row when it lies in a fragment, else as a row of a blob; the upkeep's
 //     cursor (work.ts, W1) says which.
-// Z2. Rows of series that were deleted don't count: they never become fragments.
+// Z2. Rows of series that were deleted don't count while they lie in blobs, and no round takes them up later. What was in
+//     fragments already counts until the purge.
 import { assert } from "../base/assert.ts";
 import { decodeBlob, firstRowOf, valueAt, type Blob } from "./blob.ts";
 import type { View } from "./environment.ts";

@@ -125,6 +125,26 @@ test("numbers of ladders that nothing lies under any more are given again", asyn
   });
 });
 
+test("what lies in blobs of a deleted series never comes into pieces", async () => {
+  await withFolder(async (folder) => {
+    const engine = engineIn(folder);
+    const owner = await Owner.of(engine);
+    const task = { nowSeconds: t0, ladders: rulesOf("10s:6h,600s:30d"), all: true };
+    const points = () =>
+      withSnapshot(engine, 0, async (snapshot) => (await snapshot.tenantSize("t1")).points);
+    await owner.put(t0, { name: "a", at: t0 }, { name: "b", at: t0 });
+    await owner.store.deleteSeries(owner.epoch, "t1", "a", 1);
+    const works: string[] = [];
+    await upkeepUntilIdle(engine, task, async (step) => {
+      works.push(step.kind === "worked" ? step.work : step.kind);
+      assert.equal(await points(), 1);
+    });
+    assert.deepEqual(works, ["fragments", "purge"]);
+    assert.deepEqual(await sums(engine, "b", [t0, 10, 1]), [1]);
+    await owner.store.close();
+  });
+});
+
 test("a purge takes all of a deleted series, also when a span goes under its hands", async () => {
   await withFolder(async (folder) => {
     const engine = engineIn(folder, 256 << 20, { slicePuts: 1 });
