@@ -239,7 +239,9 @@ export class LmdbUpkeep implements ShardUpkeep {
       task.all ||
       blobs.total >= roundBytes ||
       task.nowSeconds - this.#waitingSince >= this.#options.roundSeconds ||
-      (blobs.total >= roundShareWhenFull * this.#mapBytes && this.#isNearlyFull())
+      (blobs.total >= roundShareWhenFull * this.#mapBytes && this.#isNearlyFull()) ||
+      // Nothing comes any more, so this round is the last: what can be given back should be.
+      (this.#full?.sinceSeconds ?? 0) >= clockStepSecondsMost
     );
   }
 
