@@ -9,6 +9,7 @@
 //     room the record says no later time, and what is too old would stay for ever: there time goes on by the clock's
 //     steps, none longer than a minute, for a clock that jumps ahead must not empty the store.
 // K4. Nothing that keeps coming holds up retention: a rung waits for the rows that were there when it was due.
+// K5. A clock that is put back holds up nothing: what was to wait for its earlier time does not.
 import type { Environment, View } from "./environment.ts";
 import { blobKey, blobPlace, seriesPerBlock, tableRange, type BlobPlace } from "./keys.ts";
 import { MergeWork, pickMerge } from "./merge.ts";
@@ -234,7 +235,7 @@ export class LmdbUpkeep implements ShardUpkeep {
       this.#waitingSince = undefined;
       return false;
     }
-    this.#waitingSince ??= task.nowSeconds;
+    this.#waitingSince = Math.min(this.#waitingSince ?? task.nowSeconds, task.nowSeconds); // K5
     return (
       task.all ||
       blobs.total >= roundBytes ||
@@ -257,7 +258,8 @@ export class LmdbUpkeep implements ShardUpkeep {
   #planMerge(slice: Slice, task: UpkeepTask, nowSeconds: number): Plan | undefined {
     const { view, work } = slice;
     if (work.merge === undefined) {
-      if (!task.all && task.nowSeconds < this.#nextMergeLook) return undefined;
+      const waitSeconds = this.#nextMergeLook - task.nowSeconds;
+      if (!task.all && waitSeconds > 0 && waitSeconds <= mergeLookSeconds) return undefined; // K5
       const policy = { pieces: this.#options.mergePieces, all: task.all };
       work.merge = pickMerge(view, work, nowSeconds, policy);
       if (work.merge === undefined) {

@@ -125,6 +125,30 @@ test("numbers of ladders that nothing lies under any more are given again", asyn
   });
 });
 
+test("a clock that was years ahead, and is right again, holds up neither rounds nor merges", async () => {
+  await withFolder(async (folder) => {
+    const engine = engineIn(folder);
+    const owner = await Owner.of(engine);
+    const ladders = rulesOf("10s:6h,600s:30d");
+    const upkeep = await engine.openUpkeep(0);
+    const ahead = t0 + 3650 * day;
+    const did = async (nowSeconds: number) => {
+      const step = await upkeep.step({ nowSeconds, ladders, all: false });
+      return step.kind === "worked" ? step.work : step.kind;
+    };
+    for (let i = 0; i < 3; i++) {
+      await owner.put(t0, { name: "a", at: t0 });
+      assert.deepEqual([await did(ahead), await did(t0), await did(t0 + 600)], ["idle", "idle", "fragments"]);
+      assert.equal(await did(ahead), "idle");
+    }
+    // Its record goes on, and its spans of three pieces are closed.
+    await owner.put(t0 + 5 * hour);
+    assert.deepEqual([await did(t0 + 5 * hour), await did(t0 + 5 * hour)], ["retention", "merge"]);
+    await upkeep.close();
+    await owner.store.close();
+  });
+});
+
 test("what lies in blobs of a deleted series never comes into pieces", async () => {
   await withFolder(async (folder) => {
     const engine = engineIn(folder);
