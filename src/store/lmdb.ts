@@ -15,6 +15,7 @@ import { findSeries } from "./find.ts";
 import { planForget, type ForgetPlace } from "./forget.ts";
 import { KeptBlobs, type BlobsOfReader } from "./kept-blobs.ts";
 import { keyedKey, purgeKey } from "./keys.ts";
+import { RecordTime } from "./record-time.ts";
 import { planRetire } from "./retire.ts";
 import { decodeNumber, encodeNumber } from "./rows.ts";
 import { readState, turn, ViewSnapshot } from "./snapshot.ts";
@@ -77,6 +78,7 @@ export interface LmdbEngine extends StoreEngine {
 export function createLmdbEngine(options: LmdbEngineOptions): LmdbEngine {
   const { mapBytes, clock } = options;
   const kept = new KeptBlobs();
+  const times = new Map<number, RecordTime>();
   const pathOf = (shard: number) => join(options.folder, `shard-${shard}`);
   return {
     async openShard(shard) {
@@ -89,7 +91,9 @@ export function createLmdbEngine(options: LmdbEngineOptions): LmdbEngine {
     async openUpkeep(shard) {
       assert(options.readOnly !== true, "an engine that may write");
       const environment = await Environment.open({ path: pathOf(shard), mapBytes, readOnly: false, clock });
-      return new LmdbUpkeep(environment, mapBytes, options.upkeep ?? {});
+      const time = times.get(shard) ?? new RecordTime(clock);
+      times.set(shard, time);
+      return new LmdbUpkeep(environment, mapBytes, time, options.upkeep ?? {});
     },
     async openReader(shard) {
       const open = () => Environment.open({ path: pathOf(shard), mapBytes, readOnly: true, clock });

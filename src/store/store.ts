@@ -158,7 +158,7 @@ export interface Deleted {
 }
 
 export interface UpkeepTask {
-  /** The clock's. Retention uses the record's newest receivedAtMs instead where that is earlier. */
+  /** The clock's. Retention uses the record's newest receivedAtMs instead where that is earlier (record-time.ts). */
   nowSeconds: number;
   ladders: LadderRules;
   /** Does now what would otherwise wait until it pays: every blob into fragments. */

@@ -5,14 +5,14 @@
 //     look again; they only wait for each other's batch, and slices are small.
 // K2. What is kept between slices is a cache. It is dropped whenever a slice was not written: the next step starts from
 //     what the store says.
-// K3. What makes room comes first, and is written also in a store that has none. Where commits are refused for lack of
-//     room the record says no later time, and what is too old would stay for ever: there time goes on by the clock's
-//     steps, none longer than a minute, for a clock that jumps ahead must not empty the store.
+// K3. What makes room comes first, and is written also in a store that has none. What time it is there, record-time.ts
+//     says.
 // K4. Nothing that keeps coming holds up retention: a rung waits for the rows that were there when it was due.
 // K5. A clock that is put back holds up nothing: what was to wait for its earlier time does not.
 import type { Environment, View } from "./environment.ts";
 import { blobKey, blobPlace, seriesPerBlock, tableRange, type BlobPlace } from "./keys.ts";
 import { MergeWork, pickMerge } from "./merge.ts";
+import type { RecordTime } from "./record-time.ts";
 import { advanceKept, passedSpan, planPassed, Purge } from "./retention.ts";
 import { LadderPlans, RoundWork, storedBlob, type SliceBounds } from "./round.ts";
 import { pickRun, planRun } from "./runs.ts";
@@ -49,8 +49,6 @@ const roundBytesMost = 64 << 20;
 const nearlyFull = 0.8;
 /** Of the map: bytes of blobs that are worth a round there. Turning each commit into pieces gains nothing. */
 const roundShareWhenFull = 1 / 64;
-/** K3. */
-const clockStepSecondsMost = 60;
 /** How often spans are looked at for merges when nothing else happens. */
 const mergeLookSeconds = 60;
 
@@ -74,6 +72,7 @@ export class LmdbUpkeep implements ShardUpkeep {
   readonly #environment: Environment;
   readonly #options: Omit<UpkeepOptions, "roundBytes"> & { readonly roundBytes: number | undefined };
   readonly #mapBytes: number;
+  readonly #time: RecordTime;
   readonly #plans = new LadderPlans();
   readonly #merging = new MergeWork();
   #round: RoundWork | undefined;
@@ -85,12 +84,12 @@ export class LmdbUpkeep implements ShardUpkeep {
   #nextMergeLook = Number.NEGATIVE_INFINITY;
   /** K4: rungs that are due wait for blobs up to this offset. */
   #dueOffset: number | undefined;
-  /** K3: how far time has gone on, in a nearly full store, since the record's. */
-  #full: { recordSeconds: number; sinceSeconds: number; clockSeconds: number } | undefined;
 
-  constructor(environment: Environment, mapBytes: number, options: Partial<UpkeepOptions>) {
+  /** `time` outlives this upkeep: what could not be written in a full store closes it. */
+  constructor(environment: Environment, mapBytes: number, time: RecordTime, options: Partial<UpkeepOptions>) {
     this.#environment = environment;
     this.#mapBytes = mapBytes;
+    this.#time = time;
     this.#options = { ...upkeepDefaults, ...options, roundBytes: options.roundBytes };
   }
 
@@ -140,10 +139,13 @@ export class LmdbUpkeep implements ShardUpkeep {
 
   #plan(view: View, work: ShardWork, blobs: Blobs, task: UpkeepTask): Plan | undefined {
     const slice = new Slice(view, work);
-    const nowSeconds = this.#nowSeconds(view, task);
-    const dueOffset = this.#dueOffset ?? view.head.offset;
+    const { offset: newest, receivedAtMs } = view.head;
+    const nowSeconds = this.#time.nowSeconds(task.nowSeconds, receivedAtMs, () => this.#isNearlyFull());
+    const dueOffset = this.#dueOffset ?? newest;
     const awaited = blobs.places.filter(({ offset }) => offset <= dueOffset);
-    const advance = advanceKept(work, awaited, nowSeconds);
+    let advance = advanceKept(work, awaited, nowSeconds);
+    // In a store without room there may be none for a round: nothing holds up what makes some.
+    if (advance === "round-first" && this.#isNearlyFull()) advance = advanceKept(work, [], nowSeconds);
     this.#dueOffset = advance === "nothing" ? undefined : dueOffset; // K4
     const passed = passedSpan(view, work);
     if (passed !== undefined) planPassed(slice, passed);
@@ -154,23 +156,6 @@ export class LmdbUpkeep implements ShardUpkeep {
       this.#planPurge(slice, blobs) ??
       this.#planMerge(slice, task, nowSeconds)
     );
-  }
-
-  /** A clock that jumps ahead must not let go of what the record has no newer time for; but K3. */
-  #nowSeconds(view: View, { nowSeconds }: UpkeepTask): number {
-    const recordSeconds = Math.floor(view.head.receivedAtMs / 1000);
-    if (!this.#isNearlyFull()) {
-      this.#full = undefined;
-      return Math.min(nowSeconds, recordSeconds);
-    }
-    const before = this.#full;
-    const full = { recordSeconds, sinceSeconds: 0, clockSeconds: nowSeconds };
-    if (before?.recordSeconds === recordSeconds) {
-      const step = Math.max(0, nowSeconds - before.clockSeconds);
-      full.sinceSeconds = before.sinceSeconds + Math.min(step, clockStepSecondsMost);
-    }
-    this.#full = full;
-    return Math.min(nowSeconds, recordSeconds + full.sinceSeconds);
   }
 
   #isNearlyFull(): boolean {
@@ -240,9 +225,7 @@ export class LmdbUpkeep implements ShardUpkeep {
       task.all ||
       blobs.total >= roundBytes ||
       task.nowSeconds - this.#waitingSince >= this.#options.roundSeconds ||
-      (blobs.total >= roundShareWhenFull * this.#mapBytes && this.#isNearlyFull()) ||
-      // Nothing comes any more, so this round is the last: what can be given back should be.
-      (this.#full?.sinceSeconds ?? 0) >= clockStepSecondsMost
+      (blobs.total >= roundShareWhenFull * this.#mapBytes && this.#isNearlyFull())
     );
   }
 
