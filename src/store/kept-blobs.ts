@@ -59,7 +59,9 @@ export class BlobsOfReader {
     assert(stored !== undefined, "a blob whose key is there");
     const bytes = stored.length + entryBytes;
     if (readBytes + bytes > this.#bytesMost) return { blob: decodeBlob(stored), bytes, kept: false };
-    const blob = decodeBlob(new Uint8Array(stored));
+    // Its length is a property of its own: behind it lies all of lmdb-js's buffer, which must not be copied along.
+    const copy = new Uint8Array(stored.buffer, stored.byteOffset, stored.length).slice();
+    const blob = decodeBlob(copy);
     this.#blobs.set(at, { blob, bytes });
     return { blob, bytes, kept: false };
   }

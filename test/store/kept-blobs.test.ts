@@ -61,6 +61,12 @@ test("G1: a blob is read from the store once, and stays what it is while others 
       );
     }
     assert.equal(asked(), 3);
+    // Nothing is held but the blob itself.
+    for (const key of keys) {
+      const { blob, bytes } = reader.get(view, key, 0);
+      for (const { values } of [blob.bucket, blob.sum])
+        assert.ok(values === undefined || values.buffer.byteLength < bytes);
+    }
   });
 });
 
