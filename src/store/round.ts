@@ -362,10 +362,14 @@ export function keptAt(ladder: Ladder, rung: number, seconds: number): number {
   return Math.max(0, spanOf(ladder, rung, Math.max(0, seconds)));
 }
 
+/** What two bytes can tell apart; names beyond are matched anew each time. */
+const plansMost = 0xffff;
+
 /** Ladders by id: a cache over the rules, dropped when they change. */
 export class LadderPlans {
   #version = Number.NaN;
   readonly #plans: (readonly LadderSince[])[] = [];
+  readonly #places = new Map<readonly LadderSince[], number>();
   /** Index into plans + 1, by id. */
   #byId = new Uint16Array(0);
 
@@ -373,6 +377,7 @@ export class LadderPlans {
     if (rules.version !== this.#version) {
       this.#version = rules.version;
       this.#plans.length = 0;
+      this.#places.clear();
       this.#byId.fill(0);
     }
     if (series < this.#byId.length) {
@@ -386,9 +391,12 @@ export class LadderPlans {
   }
 
   #note(series: number, plan: readonly LadderSince[]): void {
-    let at = this.#plans.indexOf(plan);
-    if (at < 0) at = this.#plans.push(plan) - 1;
-    if (at >= 0xffff) return;
+    let at = this.#places.get(plan);
+    if (at === undefined) {
+      if (this.#plans.length >= plansMost) return;
+      at = this.#plans.push(plan) - 1;
+      this.#places.set(plan, at);
+    }
     if (series >= this.#byId.length) {
       const larger = new Uint16Array(Math.max(series + 1, this.#byId.length * 2, 1024));
       larger.set(this.#byId);
