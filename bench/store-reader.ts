@@ -50,7 +50,7 @@ async function query(job: ReaderRun): Promise<{ series: number; filled: number }
         wanted === undefined
           ? chosen
           : (await snapshot.findSeries(wanted.tenant, wanted.pattern, each)).map(({ id }) => id);
-      const cells = await snapshot.fetch(ids, job);
+      const cells = await snapshot.fetch(ids, job, ["sum"]);
       series += ids.length;
       for (let i = 0; i < cells.points.length; i += 97, samples++) if ((cells.points[i] ?? 0) > 0) filled++;
     });

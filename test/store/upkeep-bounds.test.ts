@@ -1,10 +1,9 @@
-// Upkeep where something is at its bound: a sender of old points, a store without room, a full table of ladders, a purge
+// Upkeep where something is at its bound: a sender of old points, a full table of ladders, a purge
 // that something else gets in between of.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../../src/base/clock.ts";
-import { isOutage } from "../../src/base/errors.ts";
 import { Environment, type View } from "../../src/store/environment.ts";
 import { laddersMax } from "../../src/store/work.ts";
 import {
@@ -17,8 +16,8 @@ import {
   upkeepUntilIdle,
   type RulesSince,
 } from "../contract/store-life.ts";
-import { commitOf, withSnapshot } from "../contract/store-helpers.ts";
-import { engineIn, letterOf, withFolder } from "./lmdb-helpers.ts";
+import { withSnapshot } from "../contract/store-helpers.ts";
+import { engineIn, withFolder } from "./lmdb-helpers.ts";
 
 async function look<T>(folder: string, use: (view: View) => T): Promise<T> {
   const path = join(folder, "shard-0");
@@ -52,42 +51,6 @@ test("T2: who never stops sending old points holds up no retention", async () =>
     assert.equal(await keptOf(folder), t0 + 6 * hour);
     await upkeepUntilIdle(engine, { nowSeconds: now, ladders, all: true });
     assert.deepEqual(await sums(engine, "old", [t0, 600, 1]), [sent]);
-    await upkeep.close();
-    await owner.store.close();
-  });
-});
-
-test("a store too full for commits goes on letting go of what is too old", async () => {
-  await withFolder(async (folder) => {
-    const engine = engineIn(folder, 4 << 20);
-    const owner = await Owner.of(engine);
-    const ladders = rulesOf("10s:1h");
-    await owner.put(t0, { name: "a", at: t0 });
-    await upkeepUntilIdle(engine, { nowSeconds: t0, ladders, all: true });
-    const kept = await keptOf(folder);
-    const upkeep = await engine.openUpkeep(0);
-    // The record says no later time: in a store that has room nothing is let go of.
-    let nowSeconds = t0 + 1000 * day;
-    for (let i = 0; i < 100; i++)
-      assert.equal((await upkeep.step({ nowSeconds: (nowSeconds += 60), ladders, all: false })).kind, "idle");
-    for (let full = false; !full; ) {
-      const { offset, epoch } = owner;
-      const dead = [{ ...letterOf(100_000), sequence: offset }];
-      const more = { dead, receivedAtMs: t0 * 1000 };
-      try {
-        await owner.store.commit(commitOf(epoch, offset, ++owner.offset, more));
-      } catch (error) {
-        assert(isOutage(error) && error.code === "store-full", String(error));
-        full = true;
-      }
-    }
-    // A clock that is years ahead already, or jumps, changes nothing at once.
-    nowSeconds += 1000 * day;
-    for (let i = 0; i < 10; i++) await upkeep.step({ nowSeconds, ladders, all: false });
-    assert.equal(await keptOf(folder), kept);
-    for (let i = 0; i < 130; i++) await upkeep.step({ nowSeconds: (nowSeconds += 60), ladders, all: false });
-    assert.equal(await keptOf(folder), kept + 2 * hour);
-    assert.equal(await withSnapshot(engine, 0, async (s) => (await s.tenantSize("t1")).points), 0);
     await upkeep.close();
     await owner.store.close();
   });
