@@ -167,7 +167,8 @@ export class LmdbUpkeep implements ShardUpkeep {
     const { view, work } = slice;
     const sized = blobs.places.map(({ offset }, at) => ({ offset, bytes: blobs.bytes[at] ?? 0 }));
     const chosen = pickRun(sized, work.round?.until);
-    if (chosen === undefined) return undefined;
+    // What spares reads some looks must not hold up, for want of room, what makes room.
+    if (chosen === undefined || this.#isNearlyFull()) return undefined;
     const places = blobs.places.slice(chosen.first, chosen.end);
     const run = planRun(
       places.map(blobKey),

@@ -42,16 +42,16 @@ async function fill(owner: Owner, nowSeconds: number): Promise<number> {
 }
 
 /** Until neither commits nor rounds find room. */
-async function fillUp(engine: LmdbEngine, owner: Owner, clock: ManualClock): Promise<void> {
+async function fillUp(engine: LmdbEngine, owner: Owner, clock: ManualClock, rules = ladders): Promise<void> {
   for (let last = 1; last > 0; ) {
     last = await fill(owner, t0);
-    await upkeepAt(engine, Math.floor(clock.nowMs() / 1000));
+    await upkeepAt(engine, Math.floor(clock.nowMs() / 1000), rules);
   }
 }
 
-async function upkeepAt(engine: LmdbEngine, nowSeconds: number): Promise<void> {
+async function upkeepAt(engine: LmdbEngine, nowSeconds: number, rules = ladders): Promise<void> {
   try {
-    await upkeepUntilIdle(engine, { nowSeconds, ladders, all: true });
+    await upkeepUntilIdle(engine, { nowSeconds, ladders: rules, all: true });
   } catch (error) {
     assert.ok(isOutage(error, "store-full"), String(error));
   }
@@ -117,6 +117,34 @@ test("late points that never end don't keep a rung from passing its spans", asyn
     }
     assert.ok(works.has("retention"), [...works].join());
     await upkeep.close();
+    await owner.store.close();
+  });
+});
+
+test("deleting series makes room in a full store where no round finds any", async () => {
+  await withEngine(2 << 20, {}, async (engine) => {
+    const owner = await Owner.of(engine);
+    // Pieces of five rungs take more than the rows that they are made of.
+    const rules = rulesOf("1s:1d,2s:2d,4s:4d,8s:8d,16s:30d");
+    const spread = async () => {
+      for (let commits = 0; ; commits++) {
+        const { offset } = owner;
+        try {
+          const at = (i: number) => t0 - ((offset * 977 + i * 31) % 80_000);
+          const puts = Array.from({ length: 300 }, (_, i) => ({ name: `a.s${i}`, at: at(i), sum: i / 3 }));
+          await owner.put(t0, ...puts);
+        } catch (error) {
+          assert.ok(isOutage(error, "store-full"), String(error));
+          owner.offset = offset;
+          return commits;
+        }
+      }
+    };
+    while ((await spread()) > 0) await upkeepAt(engine, t0, rules);
+    const { ids } = await owner.store.deleteSeries(owner.epoch, "t1", "a.*", 10_000);
+    assert.equal(ids.length, 300);
+    await upkeepAt(engine, t0, rules);
+    assert.ok((await spread()) > 10, "there is room again");
     await owner.store.close();
   });
 });
