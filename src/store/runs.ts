@@ -13,8 +13,11 @@ import type { Writes } from "./environment.ts";
 import { blobKey, blobPlace } from "./keys.ts";
 import { sortRows } from "./order.ts";
 
-/** Of the blobs that become one. A run's columns may be a little wider than theirs. */
-export const runBytesMost = 3.5 * 2 ** 20;
+/**
+ * Of the blobs that become one. A run's columns may be a little wider than theirs. Larger runs would be fewer for a read
+ * to look into, but each is copied the first time it is read, and each row would be rewritten once more.
+ */
+export const runBytesMost = 1 << 20;
 const blobsLeast = 8;
 const blobsMost = 16;
 /** Share of equal rows from which merging pays for the columns it costs. */
