@@ -30,7 +30,9 @@ function shardsOf(count: number): number[] {
   return count <= 100 ? [random.below(readers.length)] : readers.map((_, shard) => shard);
 }
 
-function choose(ids: Uint32Array, count: number): number[] {
+/** Distinct ones of those that live: the others are 0. */
+function choose(all: Uint32Array, count: number): number[] {
+  const ids = all.filter((id) => id > 0);
   const out = new Set<number>();
   while (out.size < Math.min(count, ids.length)) out.add(ids[random.below(ids.length)] ?? 0);
   return [...out];
