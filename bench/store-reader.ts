@@ -3,6 +3,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "../src/base/clock.ts";
 import { seededRandom } from "../src/base/random.ts";
+import { giveBack } from "../src/store/cells.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
 import type { ShardReader, Snapshot } from "../src/store/store.ts";
 import type { ReaderData, ReaderRan, ReaderRun, SizeRan, SizeRun } from "./store-messages.ts";
@@ -55,6 +56,7 @@ async function query(job: ReaderRun): Promise<{ series: number; filled: number }
       const cells = await snapshot.fetch(ids, job, ["sum"]);
       series += ids.length;
       for (let i = 0; i < cells.points.length; i += 97, samples++) if ((cells.points[i] ?? 0) > 0) filled++;
+      giveBack(cells);
     });
   }
   return { series, filled: samples === 0 ? 0 : filled / samples };

@@ -18,6 +18,7 @@ import { type Grid, gridOfSeries } from "../graphite/range.ts";
 import { tagsOf } from "../graphite/tags.ts";
 import { parseTarget, type Target } from "../graphite/target.ts";
 import { columnOfView, type View, viewPoints } from "../graphite/view.ts";
+import { giveBack } from "../store/cells.ts";
 import type { Cells, ValueColumn } from "../store/store.ts";
 import type { Body, Query, Refused } from "./answer.ts";
 import { fetchMerged, type Ids } from "./fetch.ts";
@@ -191,6 +192,7 @@ async function write(
         for (const each of views.get(name) ?? [])
           written.set(each.shown, textOf(each, merged, row * grid.width, grid.width, plan, request));
       }
+      giveBack(merged);
     }
   }
   const parts: Uint8Array[] = [];
