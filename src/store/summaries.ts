@@ -50,7 +50,10 @@ export class Summaries {
   /** Appends row `at` of another one as it is, under another bucket. */
   append(from: Summaries, at: number, bucket: number): void {
     if (this.count === this.bucket.length) this.reserve(1);
-    const to = this.count++;
+    this.#set(this.count++, from, at, bucket);
+  }
+
+  #set(to: number, from: Summaries, at: number, bucket: number): void {
     this.bucket[to] = bucket;
     this.points[to] = from.points[at] as number;
     this.sum[to] = from.sum[at] as number;
@@ -100,14 +103,7 @@ export class Summaries {
       else {
         newest++;
         newestBucket = bucket;
-        this.bucket[newest] = bucket;
-        this.points[newest] = from.points[at] as number;
-        this.sum[newest] = from.sum[at] as number;
-        this.min[newest] = from.min[at] as number;
-        this.max[newest] = from.max[at] as number;
-        this.last[newest] = from.last[at] as number;
-        this.lastSeconds[newest] = from.lastSeconds[at] as number;
-        this.lastReceivedAtMs[newest] = from.lastReceivedAtMs[at] as number;
+        this.#set(newest, from, at, bucket);
       }
     }
     this.count = newest + 1;
