@@ -4,11 +4,11 @@
 // sent until the last point is committed. CPU seconds are the kernel's own accounting of each process.
 import { fork, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { arch, cpus, platform, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { System, type Keys } from "../test/harness/system.ts";
 import type { FromSender, Load } from "./sender.ts";
+import { machine } from "./store-place.ts";
 
 const processes = ["gateway", "node", "nats-server", "api", "coordinator"] as const;
 const ticksPerSecond = 100;
@@ -186,14 +186,4 @@ function usage(pids: Record<string, number>): Record<string, Usage> {
 
 function round(value: number): number {
   return Math.round(value * 1000) / 1000;
-}
-
-function machine() {
-  return {
-    cpu: cpus()[0]?.model ?? "",
-    cores: cpus().length,
-    memoryGb: Math.round(totalmem() / 2 ** 30),
-    os: `${platform()} ${release()} ${arch()}`,
-    node: process.version,
-  };
 }
