@@ -180,7 +180,11 @@ async function isFresh(
 async function refuseOtherRecord(settings: Settings, manifest: Manifest): Promise<void> {
   for (const { shard, incarnation } of manifest.stores) {
     const folder = shardFolder(storeFolder(settings), shard);
-    const present = await headOfStore(folder, clock).catch(() => undefined);
+    // A store that is not there, or can't be read, is what a restore is for: it tells nothing.
+    const present = await headOfStore(folder, clock).catch((error: unknown) => {
+      if (isOutage(error)) return undefined;
+      throw error;
+    });
     if (present === undefined || present.incarnation === "" || incarnation === "") continue;
     if (present.incarnation !== incarnation)
       throw new Refusal(
