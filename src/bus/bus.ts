@@ -125,5 +125,24 @@ export interface Bus {
     answer: (payload: Uint8Array) => Promise<Uint8Array> | Uint8Array,
   ): Promise<() => void>;
 
+  /** Tells whoever listens now; nothing is kept, and without a connection nobody hears it. */
+  broadcast(subject: string, payload: Uint8Array): void;
+  /** Hears broadcasts, our own included, in this connection and in all to come; the answer ends that. */
+  listen(subject: string, onMessage: (payload: Uint8Array) => void): Promise<() => void>;
+  /**
+   * Takes messages of `subject` (wildcards allowed) that others send; members of a `queue` share them. In this
+   * connection and in all to come; the answer ends that.
+   */
+  receive(subject: string, queue: string, onMessage: (message: ReceivedMessage) => void): Promise<() => void>;
+
   close(): Promise<void>;
+}
+
+export interface ReceivedMessage {
+  subject: string;
+  data: Uint8Array;
+  /** A header's first value; undefined where it is missing. */
+  header(name: string): string | undefined;
+  /** undefined: nobody waits for an answer. Answering after the connection was lost does nothing. */
+  reply: ((data: Uint8Array) => void) | undefined;
 }

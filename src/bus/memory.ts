@@ -15,6 +15,7 @@ import type {
   PublishAck,
   Reader,
   ReaderOptions,
+  ReceivedMessage,
   RecordedFrame,
   StreamOptions,
   StreamState,
@@ -42,11 +43,19 @@ interface Service {
   answer(payload: Uint8Array): Promise<Uint8Array> | Uint8Array;
 }
 
+interface Listener {
+  subject: string;
+  /** undefined: each listener hears all. */
+  queue: string | undefined;
+  onMessage(message: ReceivedMessage): void;
+}
+
 /** What all connections share. */
 class Broker {
   readonly streams = new Map<number, MemoryStream>();
   readonly buckets = new Map<string, MemoryBucket>();
   readonly services = new Map<string, Set<Service>>();
+  readonly listeners = new Set<Listener>();
   /** Told after a stream changed: readers look again. */
   readonly onStream = new Set<(shard: number) => void>();
 }
@@ -232,6 +241,61 @@ export class MemoryBus implements Bus {
     });
   }
 
+  broadcast(subject: string, payload: Uint8Array): void {
+    this.send(subject, payload);
+  }
+
+  /** As a sender over NATS would: to every listener, and to one of each queue. */
+  send(
+    subject: string,
+    payload: Uint8Array,
+    options: { headers?: Record<string, string>; reply?: (data: Uint8Array) => void } = {},
+  ): void {
+    if (!this.#connected) return;
+    const queues = new Set<string>();
+    const data = payload.slice();
+    for (const listener of this.#broker.listeners) {
+      if (!matches(listener.subject, subject)) continue;
+      if (listener.queue !== undefined && queues.has(listener.queue)) continue;
+      if (listener.queue !== undefined) queues.add(listener.queue);
+      queueMicrotask(() =>
+        listener.onMessage({
+          subject,
+          data,
+          header: (name) => options.headers?.[name],
+          reply: options.reply,
+        }),
+      );
+    }
+  }
+
+  listen(subject: string, onMessage: (payload: Uint8Array) => void): Promise<() => void> {
+    return this.#listen({ subject, queue: undefined, onMessage: ({ data }) => onMessage(data) });
+  }
+
+  receive(
+    subject: string,
+    queue: string,
+    onMessage: (message: ReceivedMessage) => void,
+  ): Promise<() => void> {
+    return this.#listen({ subject, queue, onMessage });
+  }
+
+  #listen(listener: Listener): Promise<() => void> {
+    return this.#call(() => {
+      const { listeners } = this.#broker;
+      listeners.add(listener);
+      const stopListening = this.onConnection((connected) => {
+        if (connected) listeners.add(listener);
+        else listeners.delete(listener);
+      });
+      return () => {
+        stopListening();
+        listeners.delete(listener);
+      };
+    });
+  }
+
   close(): Promise<void> {
     this.#closed = true;
     this.disconnect();
@@ -309,4 +373,11 @@ export class MemoryBus implements Bus {
       },
     };
   }
+}
+
+/** Subjects with `*` for a word. */
+function matches(pattern: string, subject: string): boolean {
+  const words = subject.split(".");
+  const wanted = pattern.split(".");
+  return words.length === wanted.length && wanted.every((word, i) => word === "*" || word === words[i]);
 }

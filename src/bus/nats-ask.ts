@@ -1,10 +1,12 @@
-// Questions to whoever serves a subject. For health, counters and operators, never for data: a late answer is lost.
+// What goes over core NATS: questions to whoever serves a subject, broadcasts, and messages of senders. Nothing of it is
+// kept by the server: a late answer is lost, and who does not listen hears nothing.
 import { createInbox, type Msg, type Subscription } from "nats";
 import type { Clock } from "../base/clock.ts";
 import { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Link } from "./nats-link.ts";
 import type { Life } from "./nats-life.ts";
+import type { ReceivedMessage } from "./bus.ts";
 
 const answersMax = 4_096;
 const answersBytesMax = 64 * 1024 * 1024;
@@ -58,7 +60,6 @@ export async function serve(
   const counters = parts.counters ?? new Counters();
   const refused = counters.counter("bus_questions_refused_total", "questions not taken: too many at a time");
   let serving = 0;
-  let present: Subscription | undefined;
   const work = async (life: Life, message: Msg): Promise<void> => {
     serving += 1;
     try {
@@ -70,14 +71,50 @@ export async function serve(
       serving -= 1;
     }
   };
-  const begin = (life: Life) => {
-    present = life.nc.subscribe(subject, {
+  return subscribe(link, `serve ${subject}`, (life) =>
+    life.nc.subscribe(subject, {
       callback: (error, message) => {
         if (error !== null) return;
         if (serving < servingMax) void work(life, message);
         else refused.value += 1;
       },
-    });
+    }),
+  );
+}
+
+/** Tells `onMessage` of each message in this life and in all to come. Who answers too late answers nobody. */
+export async function receive(
+  link: Link,
+  subject: string,
+  queue: string | undefined,
+  onMessage: (message: ReceivedMessage) => void,
+): Promise<() => void> {
+  return subscribe(link, `receive ${subject}`, (life) =>
+    life.nc.subscribe(subject, {
+      ...(queue !== undefined && { queue }),
+      callback: (error, message) => {
+        if (error !== null) return;
+        onMessage({
+          subject: message.subject,
+          data: message.data,
+          header: (name) => (message.headers?.has(name) === true ? message.headers.get(name) : undefined),
+          reply:
+            message.reply === undefined || message.reply === ""
+              ? undefined
+              : (data) => {
+                  if (life.lost === undefined) message.respond(data);
+                },
+        });
+      },
+    }),
+  );
+}
+
+/** A subscription of this life and of all to come. Settles when the server knows of it; the answer ends it. */
+async function subscribe(link: Link, doing: string, open: (life: Life) => Subscription): Promise<() => void> {
+  let present: Subscription | undefined;
+  const begin = (life: Life) => {
+    present = open(life);
   };
   const life = link.life;
   const forget = link.onLife(begin);
@@ -86,7 +123,7 @@ export async function serve(
     present?.unsubscribe();
   };
   try {
-    await life.call(`serve ${subject}`, () => life.nc.flush());
+    await life.call(doing, () => life.nc.flush());
   } catch (error) {
     stop();
     throw error;

@@ -11,12 +11,13 @@ import type {
   PublishAck,
   Reader,
   ReaderOptions,
+  ReceivedMessage,
   RecordedFrame,
   StreamOptions,
   StreamState,
 } from "./bus.ts";
 import { Acks } from "./nats-acks.ts";
-import { ask, serve } from "./nats-ask.ts";
+import { ask, receive, serve } from "./nats-ask.ts";
 import { openFeed } from "./nats-feed.ts";
 import { NatsKv } from "./nats-kv.ts";
 import { Link, type LinkOptions } from "./nats-link.ts";
@@ -107,6 +108,22 @@ class NatsBus implements Bus {
     answer: (payload: Uint8Array) => Promise<Uint8Array> | Uint8Array,
   ): Promise<() => void> {
     return serve(this.#link, subject, answer, this.#options);
+  }
+
+  broadcast(subject: string, payload: Uint8Array): void {
+    if (this.#link.connected) this.#link.life.nc.publish(subject, payload);
+  }
+
+  listen(subject: string, onMessage: (payload: Uint8Array) => void): Promise<() => void> {
+    return receive(this.#link, subject, undefined, ({ data }) => onMessage(data));
+  }
+
+  receive(
+    subject: string,
+    queue: string,
+    onMessage: (message: ReceivedMessage) => void,
+  ): Promise<() => void> {
+    return receive(this.#link, subject, queue, onMessage);
   }
 
   close(): Promise<void> {

@@ -15,6 +15,16 @@ export const clusterBucket = "MR_CLUSTER";
 /** Nodes' heartbeats: keys vanish when a node stops renewing. */
 export const nodesBucket = "MR_NODES";
 
+/** Senders publish here; the last word is the tenant's name. */
+export const ingestPrefix = "millrace.ingest.";
+export const ingestSubjects = `${ingestPrefix}*`;
+/** Gateways of one queue group share what is sent. */
+export const ingestQueue = "millrace-gateways";
+/** Once a second each gateway tells the others what its tenants want to send. */
+export const ratesSubject = "millrace.rates";
+/** What operators ask of all gateways. */
+export const gatewayControlSubject = "millrace.control.gateway";
+
 export const metricsSubject = "millrace.control.metrics";
 /** What operators ask of a shard: a node that runs it answers. */
 export const shardControlSubject = "millrace.control.shard";
