@@ -62,6 +62,8 @@ export interface Deltas {
   /** Which value is `last`: the greatest of (time stamp in seconds, receivedAtMs, value). */
   readonly lastSeconds: Uint32Array;
   readonly lastReceivedAtMs: Float64Array;
+  /** Sketches of rows that have one (src/metric/sketch.ts), by row. */
+  readonly sketches?: ReadonlyMap<number, Uint8Array>;
 }
 
 /** A line that `ingest` did not count, without its line end. A view of the section's bytes. */

@@ -13,6 +13,7 @@ import { Environment, type SpaceUsed, type State, type Writes } from "./environm
 import type { ShardHead } from "./head.ts";
 import { findSeries } from "./find.ts";
 import { planForget, type ForgetPlace } from "./forget.ts";
+import { isNamed, livingSeries } from "./names.ts";
 import { KeptBlobs, type BlobsOfReader } from "./kept-blobs.ts";
 import { keyedKey, purgeKey } from "./keys.ts";
 import { RecordTime } from "./record-time.ts";
@@ -152,6 +153,14 @@ class Shard implements LmdbShardStore {
         return stored !== undefined && decodeNumber(stored) >= nowMs - keyedKeptMs;
       }),
     );
+  }
+
+  async tenantSeries(tenant: string): Promise<number> {
+    return this.#environment.look((state) => livingSeries(state, tenant));
+  }
+
+  async named(tenant: string, names: readonly Uint8Array[]): Promise<boolean[]> {
+    return this.#environment.look((state) => names.map((name) => isNamed(state, tenant, name)));
   }
 
   async forget(epoch: number, nowMs: number): Promise<Forgotten> {

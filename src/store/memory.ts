@@ -149,6 +149,14 @@ class MemoryShard implements ShardStore {
     });
   }
 
+  async tenantSeries(tenant: string): Promise<number> {
+    return [...this.#disk.series.values()].filter((series) => series.tenant === tenant).length;
+  }
+
+  async named(tenant: string, names: readonly Uint8Array[]): Promise<boolean[]> {
+    return names.map((name) => this.#disk.ids.has(keyOfName({ tenant, name: Buffer.from(name).toString() })));
+  }
+
   async retire(epoch: number, nowSeconds: number): Promise<Retired> {
     const { state, rows, series, expiryDay } = this.#disk;
     if (epoch !== state.epoch) return { ids: new Uint32Array(), more: false };

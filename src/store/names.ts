@@ -78,6 +78,28 @@ export function isTagged(name: Uint8Array): boolean {
   return name.includes(semicolon);
 }
 
+export function livingSeries(rows: Rows, tenant: string): number {
+  const stored = rows.get(tenantKey(tenant));
+  return stored === undefined ? 0 : decodeTenant(stored).series;
+}
+
+/** Whether a canonical name is a living series. */
+export function isNamed(rows: Rows, tenant: string, name: Uint8Array): boolean {
+  const stored = rows.get(tenantKey(tenant));
+  if (stored === undefined) return false;
+  const { root } = decodeTenant(stored);
+  if (isTagged(name)) return rows.get(taggedKey(root, name)) !== undefined;
+  let row: NodeRow = { child: root, series: 0 };
+  for (const segment of Buffer.from(name.buffer, name.byteOffset, name.length)
+    .toString("latin1")
+    .split(".")) {
+    const found = row.child === 0 ? undefined : rows.get(nodeKey(row.child, Buffer.from(segment, "latin1")));
+    if (found === undefined) return false;
+    row = decodeNode(found);
+  }
+  return row.series !== 0;
+}
+
 /** A row read or made, and those below it: the part of the tree that this commit has to do with. */
 interface Pending extends NodeRow {
   key: Buffer;

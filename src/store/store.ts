@@ -70,8 +70,9 @@ export interface LedgerRow {
   door: Door;
   /** Of receivedAtMs: epoch seconds, a multiple of 60. */
   minute: number;
-  fate: "stored" | "refused" | "dead";
-  /** "" for stored. */
+  /** `received`: what the door counted, in frames. The others say what became of it. */
+  fate: "received" | "stored" | "refused" | "dead";
+  /** "" for received and stored. */
   reason: string;
   count: number;
 }
@@ -88,6 +89,32 @@ export interface DeadLetter {
   bytes: Uint8Array;
 }
 
+/** Rows whose values were given as differences to a gauge's value before the commit. Columns as in DeltaColumns. */
+export interface GaugeRow {
+  bucket: number;
+  points: number;
+  sum: number;
+  min: number;
+  max: number;
+  last: number;
+  lastSeconds: number;
+  lastReceivedAtMs: number;
+}
+
+/**
+ * A StatsD gauge in a commit. The store keeps its value (0 before the first), for the next difference to be added to.
+ * Points since the first absolute value of the commit are ordinary rows of `deltas`.
+ */
+export interface GaugeChange {
+  /** As in deltas. */
+  series: number;
+  /** The store adds the value before to min, max and last, and `points` times to sum. Each bucket at most once. */
+  relative: GaugeRow[];
+  /** The value afterwards; `relative`: as a difference to the one before. */
+  value: number;
+  isRelative: boolean;
+}
+
 export interface Commit {
   epoch: number;
   /** The offset that the store must hold now. */
@@ -99,6 +126,8 @@ export interface Commit {
   receivedAtMs: number;
   newSeries: SeriesKey[];
   deltas: DeltaColumns;
+  /** One per series at most. */
+  gauges?: GaugeChange[];
   /** Frame numbers applied by this range, per boot; merged into what is there. */
   boots: BootApplied[];
   /** Keyed ids applied (16 bytes each) and when, ms. */
@@ -135,6 +164,10 @@ export interface ShardStore {
    * call again while it answers that many. Ids as for `retire`.
    */
   deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted>;
+  /** Living series of a tenant in this shard. */
+  tenantSeries(tenant: string): Promise<number>;
+  /** Which of these canonical names are living series of the tenant. */
+  named(tenant: string, names: readonly Uint8Array[]): Promise<boolean[]>;
   close(): Promise<void>;
 }
 
@@ -201,11 +234,14 @@ export interface FoundNode {
 export interface FoundSeries {
   id: number;
   name: string;
+  /** Of a series that has several outputs (src/metric/outputs.ts): the one whose name `name` is. */
+  output?: string;
 }
 
 /** What a read may ask for beside the points. */
 export const valueColumns = ["sum", "min", "max", "last"] as const;
 export type ValueColumn = (typeof valueColumns)[number];
+export type ReadColumn = ValueColumn | "sketch";
 
 /**
  * Summaries on a grid: cell i of the series asked at position s is at index s * width + i. Nothing there: points and
@@ -221,6 +257,8 @@ export interface Cells {
   min: Float64Array;
   max: Float64Array;
   last: Float64Array;
+  /** Merged sketches by cell (src/metric/sketch.ts); cells without one are missing. */
+  sketches?: ReadonlyMap<number, Uint8Array>;
 }
 
 /** What a tenant has in a shard. */

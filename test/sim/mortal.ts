@@ -110,6 +110,8 @@ export class Mortal {
       forget: (epoch, nowMs) => this.call(() => store.forget(epoch, nowMs)),
       retire: (epoch, nowSeconds) => this.call(() => store.retire(epoch, nowSeconds)),
       deleteSeries: (...asked) => this.call(() => store.deleteSeries(...asked)),
+      tenantSeries: (tenant) => this.call(() => store.tenantSeries(tenant)),
+      named: (tenant, names) => this.call(() => store.named(tenant, names)),
       close: () => store.close(),
       commit: (commit) =>
         this.call(async () => {

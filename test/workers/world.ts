@@ -152,6 +152,8 @@ export class World {
         forget: (epoch, nowMs) => store.forget(epoch, nowMs),
         retire: (epoch, nowSeconds) => store.retire(epoch, nowSeconds),
         deleteSeries: (...asked) => store.deleteSeries(...asked),
+        tenantSeries: (tenant) => store.tenantSeries(tenant),
+        named: (tenant, names) => store.named(tenant, names),
         close: () => store.close(),
       };
       return { ...plain, ...change(store) };
