@@ -207,7 +207,9 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
   const gateway = await openGateway({ settings, bus, directory, clock, random, counters, log });
   await serveCounters(bus, counters);
   return {
-    addresses: { tcp: formatAddress(gateway.tcp), http: formatAddress(gateway.http) },
+    addresses: Object.fromEntries(
+      Object.entries(gateway.addresses).map(([name, address]) => [name, formatAddress(address)]),
+    ),
     async stop() {
       const frames = await gateway.close(gatewayCloseMs);
       if (frames > 0) log.error({ frames, page: true }, "stopped with frames that the record does not have");

@@ -5,63 +5,36 @@
 // A2. A line that goes to a shard that says no waits only while nobody else has to wait for it: on a connection that
 //     feeds several shards it is refused as shard-full.
 // A3. A bad line costs that line.
-import type { Cell, Counters } from "../base/counters.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Router } from "../kernel/kernel.ts";
 import { aheadSecondsMax } from "../metric/bucket.ts";
 import { oldestHeld } from "../metric/ladder-rules.ts";
-import type { Door } from "../metric/frame.ts";
-import { reasonCode, reasons, type Reason } from "../metric/reason.ts";
+import type { Door, Kind } from "../metric/frame.ts";
+import { reasonCode } from "../metric/reason.ts";
 import type { KeyCache } from "./key-cache.ts";
+import type { RefusedAt, Refusals } from "./refusals.ts";
 import type { Route } from "./routes.ts";
-import type { LineSink } from "./tcp.ts";
+import type { LineSink } from "./sink.ts";
+import type { Tally } from "./tally.ts";
 
 export interface AcceptOptions {
   door: Door;
+  kind: Kind;
+  /** Of the kind's grammar. */
   router: Router;
   keys: KeyCache;
   bus: Bus;
   clock: Clock;
   tally: Tally;
+  refusals: Refusals;
+  /** Address of the sender. */
+  peer: string;
 }
 
 /** A shard that took nothing for this long says no, although it does not answer so. */
 const stuckMsMax = 5000;
 const lookAgainMs = 200;
-
-/** Counts of one door: accepted lines by shard, refused ones by reason. The cells are kept: lines only add to them. */
-export class Tally {
-  readonly #counters: Counters;
-  readonly #door: Door;
-  readonly #accepted: Cell[] = [];
-  readonly #refused = new Map<Reason, Cell>();
-
-  constructor(counters: Counters, door: Door) {
-    this.#counters = counters;
-    this.#door = door;
-  }
-
-  accepted(shard: number, lines: number): void {
-    let cell = this.#accepted[shard];
-    if (cell === undefined) {
-      const labels = { door: this.#door, shard };
-      cell = this.#counters.counter("gateway_lines_accepted_total", "Lines accepted", labels);
-      this.#accepted[shard] = cell;
-    }
-    cell.value += lines;
-  }
-
-  refused(reason: Reason, lines: number): void {
-    let cell = this.#refused.get(reason);
-    if (cell === undefined) {
-      const labels = { door: this.#door, reason };
-      cell = this.#counters.counter("gateway_lines_refused_total", "Lines refused", labels);
-      this.#refused.set(reason, cell);
-    }
-    cell.value += lines;
-  }
-}
 
 /** What a run over some rows found out. */
 type Pass = { kind: "done" } | { kind: "blocked"; at: number; until: Promise<void> };
@@ -121,7 +94,7 @@ export class RawSink implements LineSink {
   }
 
   #rows(bytes: Buffer): Pass {
-    const { tally, door, keys } = this.#options;
+    const { tally, door, kind, keys } = this.#options;
     const { lines } = this.#options.router;
     for (let i = 0; i < lines.count; i++) {
       const keyFrom = lines.keyFrom[i] as number;
@@ -147,14 +120,15 @@ export class RawSink implements LineSink {
           // NaN, a line without time stamp, compares false both times.
           if (seconds < oldestHeld(frame.nowSeconds, route.reach)) reason = reasonCode["too-old"];
           else if (seconds > frame.nowSeconds + aheadSecondsMax) reason = reasonCode["too-new"];
-          else {
-            batcher.append(route.tenant.id, door, "plaintext", bytes, from, to);
+          else reason = route.gate?.judge(bytes, from, to) ?? 0;
+          if (reason === 0) {
+            batcher.append(route.tenant.id, door, kind, bytes, from, to);
             tally.accepted(batcher.shard, 1);
             continue;
           }
         }
       }
-      this.#refuse(route, reason);
+      this.#refuse(route, reason, bytes, i);
     }
     return done;
   }
@@ -175,13 +149,19 @@ export class RawSink implements LineSink {
     }
   }
 
-  #refuse(route: Route, code: number): void {
-    const { tally, door } = this.#options;
-    const keyless = code === reasonCode["no-key"];
-    const word = route.kind === "refused" && !keyless ? route.reason : (reasons[code] ?? "malformed");
-    tally.refused(word, 1);
-    if (route.kind !== "unavailable" && route.tenant !== undefined)
-      route.batcher?.refuse(route.tenant.id, door, word, 1);
+  #refuse(route: Route, code: number, bytes: Buffer, row: number): void {
+    const { door, peer, refusals, router, tally } = this.#options;
+    const { lines } = router;
+    const at: RefusedAt = {
+      door,
+      peer,
+      bytes,
+      keyFrom: lines.keyFrom[row] as number,
+      keyTo: lines.keyTo[row] as number,
+      from: lines.from[row] as number,
+      to: lines.to[row] as number,
+    };
+    refusals.refuse(route, code, at, tally);
   }
 
   /** A2: the bus is there, the shard takes nothing, and lines for others share this connection. */

@@ -2,22 +2,27 @@
 //
 // On close: doors first (they take what has arrived), then the frames on their way are awaited. What the record could
 // not take by then is said with its count, never dropped in silence.
+import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Counters } from "../base/counters.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Address, Settings } from "../config/settings.ts";
+import type { Router } from "../kernel/kernel.ts";
 import { createPlainRouter } from "../kernel/plain-router.ts";
+import type { Kind } from "../metric/frame.ts";
 import type { Directory } from "../tenant/directory.ts";
 import { tenantReach } from "../tenant/rules.ts";
-import { RawSink, Tally, type AcceptOptions } from "./accept.ts";
+import { RawSink } from "./accept.ts";
 import { ShardBatcher } from "./batch.ts";
-import { openHttpDoor } from "./http.ts";
+import type { DoorContext, OpenDoor } from "./door.ts";
+import { doors } from "./doors.ts";
 import { KeyCache } from "./key-cache.ts";
+import { Refusals } from "./refusals.ts";
 import { RequestAcceptor } from "./request.ts";
 import { Routes } from "./routes.ts";
-import { openTcpDoor } from "./tcp.ts";
+import { Tally } from "./tally.ts";
 
 export interface GatewayOptions {
   settings: Settings;
@@ -30,14 +35,13 @@ export interface GatewayOptions {
 }
 
 export interface Gateway {
-  tcp: Address;
-  http: Address;
+  /** Where the doors listen, by their names. */
+  addresses: Record<string, Address>;
   health(): { ok: boolean; [field: string]: unknown };
   /** Settles within about `withinMs`; answers how many frames the record does not have. */
   close(withinMs: number): Promise<number>;
 }
 
-const tcpIdleMsMax = 600_000;
 /** A shard that has taken nothing for this long makes the gateway unhealthy. */
 const stuckMsMax = 10_000;
 
@@ -49,16 +53,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     (_, shard) => new ShardBatcher({ shard, boot, bus, clock, counters, log }),
   );
   const routes = new Routes(directory, batchers, clock, settings.retention);
-  const router = createPlainRouter();
-
-  const raw: AcceptOptions = {
-    door: "tcp",
-    router,
-    keys: new KeyCache(routes),
-    bus,
-    clock,
-    tally: new Tally(counters, "tcp"),
-  };
+  const routers: Partial<Record<Kind, Router>> = { plaintext: createPlainRouter() };
+  const keys = new KeyCache(routes);
+  const refusals = new Refusals();
   const health = () => {
     const stuck = batchers
       .filter((batcher) => batcher.stuckMs() > stuckMsMax)
@@ -70,45 +67,61 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       stuck,
     };
   };
+  const routerOf = (kind: Kind): Router => {
+    const router = routers[kind];
+    assert(router !== undefined, `a router for ${kind}`);
+    return router;
+  };
 
-  const tcp = await openTcpDoor({
-    listen: settings.tcpListen,
-    setting: "MILLRACE_TCP_LISTEN",
-    connectionsMax: settings.tcpConnections,
-    idleMsMax: tcpIdleMsMax,
-    counters,
-    clock,
-    newSink: () => new RawSink(raw),
-  });
-  const http = await openHttpDoor({
-    listen: settings.httpListen,
-    bodyBytesMax: settings.httpBodyMb * 1e6,
+  const context: DoorContext = {
+    settings,
+    bus,
     routes,
-    acceptor: new RequestAcceptor({
-      door: "http",
-      router,
-      bus,
-      clock,
-      reachOf: (tenant) => tenantReach(tenant, settings.retention),
-      tally: new Tally(counters, "http"),
-    }),
+    clock,
+    random,
     counters,
     log,
+    sinks(door, kind) {
+      const common = { door, kind, router: routerOf(kind), keys, bus, clock, refusals };
+      const tally = new Tally(counters, door);
+      return (peer) => new RawSink({ ...common, tally, peer });
+    },
+    acceptor: (door) =>
+      new RequestAcceptor({
+        door,
+        router: routerOf("plaintext"),
+        bus,
+        clock,
+        reachOf: (tenant) => tenantReach(tenant, settings.retention),
+        tally: new Tally(counters, door),
+      }),
     health,
-  }).catch(async (error: unknown) => {
-    await tcp.close();
-    throw error;
-  });
+  };
+  const open = await openAll(context);
 
   return {
-    tcp: tcp.address,
-    http: http.address,
+    addresses: Object.assign({}, ...open.map((door) => door.addresses)) as Record<string, Address>,
     health,
     async close(withinMs) {
       const deadline = clock.sleep(withinMs);
-      await Promise.race([Promise.all([tcp.close(), http.close()]), deadline]);
+      await Promise.race([Promise.all(open.map((door) => door.close())), deadline]);
       await Promise.race([Promise.all(batchers.map((batcher) => batcher.drain())), deadline]);
       return batchers.reduce((sum, batcher) => sum + batcher.pendingFrames, 0);
     },
   };
+}
+
+/** All or none: one that can't open closes those before it. */
+async function openAll(context: DoorContext): Promise<OpenDoor[]> {
+  const open: OpenDoor[] = [];
+  try {
+    for (const opener of doors) {
+      const door = await opener(context);
+      if (door !== undefined) open.push(door);
+    }
+  } catch (error) {
+    await Promise.all(open.map((door) => door.close()));
+    throw error;
+  }
+  return open;
 }

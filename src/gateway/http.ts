@@ -16,6 +16,7 @@ import type { Address } from "../config/settings.ts";
 import { keyOfHeader } from "../tenant/keys.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import { Bodies } from "./body.ts";
+import type { DoorOpener } from "./door.ts";
 import type { RequestAcceptor, Verdict } from "./request.ts";
 import type { Route, Routes } from "./routes.ts";
 
@@ -45,6 +46,20 @@ const requestMsMax = 120_000;
 const connectionsMax = 10_000;
 /** Bodies in memory of all; half of it for one tenant. */
 const bodiesBytesMaxDefault = 256e6;
+
+export const httpDoor: DoorOpener = async (context) => {
+  const { settings, routes, counters, log } = context;
+  const door = await openHttpDoor({
+    listen: settings.httpListen,
+    bodyBytesMax: settings.httpBodyMb * 1e6,
+    routes,
+    acceptor: context.acceptor("http"),
+    counters,
+    log,
+    health: () => context.health(),
+  });
+  return { addresses: { http: door.address }, close: () => door.close() };
+};
 
 export async function openHttpDoor(options: HttpDoorOptions): Promise<HttpDoor> {
   const { bodyBytesMax } = options;

@@ -14,9 +14,9 @@ import { oldestHeld, type Reach } from "../metric/ladder-rules.ts";
 import type { Door } from "../metric/frame.ts";
 import { reasons, type Reason } from "../metric/reason.ts";
 import type { Tenant } from "../tenant/tenant.ts";
-import type { Tally } from "./accept.ts";
 import { keyedId, type SentFrame, type ShardBatcher } from "./batch.ts";
 import type { OpenFrame } from "./open-frame.ts";
+import type { Tally } from "./tally.ts";
 
 export interface RefusedLine {
   /** Counted from 1 in the body, blank lines included. */

@@ -13,9 +13,15 @@ import { homeOf, keyedHomeOf } from "../tenant/routing.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import type { ShardBatcher } from "./batch.ts";
 
+/** What a tenant's limits say of a line that is good otherwise. */
+export interface LineGate {
+  /** bytes[from, to) is the line, key stripped. Answers a reason's code; 0: it may pass, and counts as sent. */
+  judge(bytes: Buffer, from: number, to: number): number;
+}
+
 export type Route =
-  /** `reach`: how far back points of the tenant may lie. */
-  | { kind: "tenant"; tenant: Tenant; batcher: ShardBatcher; reach: Reach }
+  /** `reach`: how far back points of the tenant may lie. `gate`: its own limits; undefined: it has none. */
+  | { kind: "tenant"; tenant: Tenant; batcher: ShardBatcher; reach: Reach; gate?: LineGate }
   /** `tenant` is there when the refusal belongs into somebody's books. */
   | { kind: "refused"; reason: Reason; tenant?: Tenant; batcher?: ShardBatcher }
   /** The directory can't say: nobody may be refused for good. */

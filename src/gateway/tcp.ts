@@ -11,13 +11,8 @@ import type { Clock } from "../base/clock.ts";
 import type { Counters } from "../base/counters.ts";
 import { listen } from "../config/listen.ts";
 import type { Address } from "../config/settings.ts";
-
-export interface LineSink {
-  /** Takes all of the chunk; a promise means: read on when it settles. */
-  take(chunk: Buffer): Promise<void> | undefined;
-  /** The sender has finished. */
-  end(): Promise<void> | undefined;
-}
+import type { DoorOpener, OpenDoor } from "./door.ts";
+import type { LineSink } from "./sink.ts";
 
 export interface TcpDoorOptions {
   listen: Address;
@@ -25,15 +20,10 @@ export interface TcpDoorOptions {
   setting: string;
   connectionsMax: number;
   idleMsMax: number;
-  newSink(): LineSink;
+  /** `peer`: the sender's address. */
+  newSink(peer: string): LineSink;
   counters: Counters;
   clock: Clock;
-}
-
-export interface OpenDoor {
-  address: Address;
-  /** Stops taking connections, gives those there are a moment to finish, takes what has arrived. */
-  close(): Promise<void>;
 }
 
 const drainLookMs = 30;
@@ -43,7 +33,20 @@ const drainMsMax = 1500;
 /** What one connection may hand in before the others have their turn. */
 const turnBytesMax = 64 << 10;
 
-export async function openTcpDoor(options: TcpDoorOptions): Promise<OpenDoor> {
+export const tcpDoor: DoorOpener = async (context) => {
+  const { settings, counters, clock } = context;
+  return await openTcpDoor({
+    listen: settings.tcpListen,
+    setting: "MILLRACE_TCP_LISTEN",
+    connectionsMax: settings.tcpConnections,
+    idleMsMax: settings.tcpIdle,
+    counters,
+    clock,
+    newSink: context.sinks("tcp", "plaintext"),
+  });
+};
+
+export async function openTcpDoor(options: TcpDoorOptions): Promise<OpenDoor & { address: Address }> {
   const { counters } = options;
   const open = counters.gauge("gateway_tcp_connections", "Open TCP connections");
   const taken = counters.counter("gateway_tcp_connections_total", "TCP connections taken");
@@ -71,6 +74,7 @@ export async function openTcpDoor(options: TcpDoorOptions): Promise<OpenDoor> {
 
   return {
     address,
+    addresses: { tcp: address },
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       await Promise.all([...connections].map((connection) => connection.finish()));
@@ -91,7 +95,7 @@ class Connection {
 
   constructor(socket: Socket, options: TcpDoorOptions, onGone: () => void) {
     this.#socket = socket;
-    this.#sink = options.newSink();
+    this.#sink = options.newSink(socket.remoteAddress ?? "");
     this.#clock = options.clock;
     // A connection that waits for us is not idle, however quiet it is.
     socket.setTimeout(options.idleMsMax, () => {

@@ -10,7 +10,7 @@ import { readSettings } from "../../src/config/settings.ts";
 import { openGateway, type Gateway } from "../../src/gateway/gateway.ts";
 import { encodeJson, tenantKeyOf } from "../../src/tenant/record.ts";
 import { eventually } from "../harness/system.ts";
-import { withGateway, type GatewayWorld } from "./world.ts";
+import { anyPorts, withGateway, type GatewayWorld } from "./world.ts";
 
 interface Doors extends GatewayWorld {
   gateway: Gateway;
@@ -26,8 +26,7 @@ async function withDoors(env: Record<string, string>, body: (doors: Doors) => Pr
   await withGateway(async (world) => {
     const settings = readSettings({
       MILLRACE_HOME: world.folder,
-      MILLRACE_TCP_LISTEN: "127.0.0.1:0",
-      MILLRACE_HTTP_LISTEN: "127.0.0.1:0",
+      ...anyPorts,
       MILLRACE_SHARDS: "2",
       ...env,
     });
@@ -43,14 +42,14 @@ async function withDoors(env: Record<string, string>, body: (doors: Doors) => Pr
     });
     const sockets: Socket[] = [];
     const dial = async () => {
-      const socket = connect(gateway.tcp.port, gateway.tcp.host);
+      const socket = connect(gateway.addresses["tcp"]?.port ?? 0, "127.0.0.1");
       socket.on("error", () => {});
       sockets.push(socket);
       await once(socket, "connect");
       return socket;
     };
     const post = async (key: string, text: string, headers: Record<string, string> = {}) => {
-      const response = await fetch(`http://127.0.0.1:${gateway.http.port}/api/v1/sink`, {
+      const response = await fetch(`http://127.0.0.1:${gateway.addresses["http"]?.port}/api/v1/sink`, {
         method: "POST",
         headers: { Authorization: `Bearer ${key}`, ...headers },
         body: text,

@@ -11,7 +11,7 @@ import { Counters } from "../../src/base/counters.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import { createMemoryBus } from "../../src/bus/memory.ts";
 import { tenantsBucket } from "../../src/bus/subjects.ts";
-import { Tally } from "../../src/gateway/accept.ts";
+import { Tally } from "../../src/gateway/tally.ts";
 import { ShardBatcher } from "../../src/gateway/batch.ts";
 import { openHttpDoor } from "../../src/gateway/http.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";

@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import { Counters } from "../../src/base/counters.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import type { MemoryBus, PublishFault } from "../../src/bus/memory.ts";
-import { RawSink, Tally } from "../../src/gateway/accept.ts";
+import { RawSink } from "../../src/gateway/accept.ts";
 import { ShardBatcher } from "../../src/gateway/batch.ts";
 import { KeyCache } from "../../src/gateway/key-cache.ts";
+import { Refusals } from "../../src/gateway/refusals.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { Routes } from "../../src/gateway/routes.ts";
+import { Tally } from "../../src/gateway/tally.ts";
 import { createPlainRouter } from "../../src/kernel/plain-router.ts";
 import type { Ladder } from "../../src/metric/bucket.ts";
 import { decodeFrame, hex, type Frame } from "../../src/metric/frame.ts";
@@ -21,6 +23,11 @@ import { follow, withWorld, type World as DirectoryWorld } from "../tenant/direc
 
 export const ladder: Ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
 export const shards = 2;
+
+/** Settings of a gateway whose doors take any free port. */
+export const anyPorts = Object.fromEntries(
+  ["TCP", "UDP", "PICKLE", "STATSD", "HTTP"].map((door) => [`MILLRACE_${door}_LISTEN`, "127.0.0.1:0"]),
+);
 
 export interface Member {
   tenant: Tenant;
@@ -91,7 +98,17 @@ export async function withGateway(body: (world: GatewayWorld) => Promise<void>):
         tally: new Tally(counters, "http"),
       }),
       members: [first, second],
-      sink: () => new RawSink({ ...common, door: "tcp", router, keys, tally: new Tally(counters, "tcp") }),
+      sink: () =>
+        new RawSink({
+          ...common,
+          door: "tcp",
+          kind: "plaintext",
+          router,
+          keys,
+          tally: new Tally(counters, "tcp"),
+          refusals: new Refusals(),
+          peer: "127.0.0.1",
+        }),
       frames: (shard) => framesOf(base.bus, shard),
       lines: async (shard) =>
         distinct(await framesOf(base.bus, shard))

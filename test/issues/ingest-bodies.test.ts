@@ -6,6 +6,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { makeLog } from "../../src/base/log.ts";
 import { readSettings } from "../../src/config/settings.ts";
 import { openGateway } from "../../src/gateway/gateway.ts";
+import { anyPorts } from "../gateway/world.ts";
 import { follow, random, withWorld } from "../tenant/directory-world.ts";
 
 interface Door {
@@ -21,8 +22,7 @@ async function withDoor(body: (door: Door) => Promise<void>): Promise<void> {
       MILLRACE_HOME: world.folder,
       MILLRACE_SHARDS: "1",
       MILLRACE_HTTP_BODY_MB: "1",
-      MILLRACE_TCP_LISTEN: "127.0.0.1:0",
-      MILLRACE_HTTP_LISTEN: "127.0.0.1:0",
+      ...anyPorts,
     });
     await world.bus.ensureStream(0, { bytesMax: 1e9, duplicateWindowMs: 1000 });
     const { writeKey } = await world.add("t1");
@@ -39,8 +39,8 @@ async function withDoor(body: (door: Door) => Promise<void>): Promise<void> {
     });
     try {
       await body({
-        port: gateway.http.port,
-        tcpPort: gateway.tcp.port,
+        port: gateway.addresses["http"]?.port ?? 0,
+        tcpPort: gateway.addresses["tcp"]?.port ?? 0,
         key: writeKey,
         metrics: () => world.counters.text(),
       });

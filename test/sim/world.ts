@@ -5,7 +5,7 @@ import { Counters } from "../../src/base/counters.ts";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import type { RecordedFrame } from "../../src/bus/bus.ts";
 import { createMemoryBus, type MemoryBus, type PublishFault } from "../../src/bus/memory.ts";
-import { Tally } from "../../src/gateway/accept.ts";
+import { Tally } from "../../src/gateway/tally.ts";
 import { ShardBatcher } from "../../src/gateway/batch.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
@@ -193,6 +193,8 @@ export class SimWorld {
       forget: (epoch, nowMs) => store.forget(epoch, nowMs),
       retire: (epoch, nowSeconds) => store.retire(epoch, nowSeconds),
       deleteSeries: (...asked) => store.deleteSeries(...asked),
+      tenantSeries: (tenant) => store.tenantSeries(tenant),
+      named: (tenant, names) => store.named(tenant, names),
       close: () => store.close(),
       commit: async (commit) => {
         const { epoch, from, to } = commit;

@@ -1,0 +1,6 @@
+// All doors, in the order in which they open.
+import type { DoorOpener } from "./door.ts";
+import { httpDoor } from "./http.ts";
+import { tcpDoor } from "./tcp.ts";
+
+export const doors: readonly DoorOpener[] = [tcpDoor, httpDoor];
