@@ -35,14 +35,23 @@ function row<T>(env: string, fallback: string, help: string, parse: (text: strin
 const table = {
   home: row("MILLRACE_HOME", ".millrace", "folder that holds everything the system keeps", text),
   tcpListen: row("MILLRACE_TCP_LISTEN", "127.0.0.1:2003", "plaintext lines over TCP", address),
-  udpListen: row("MILLRACE_UDP_LISTEN", "off", "plaintext lines over UDP (not served yet)", addressOrOff),
-  pickleListen: row("MILLRACE_PICKLE_LISTEN", "off", "pickle over TCP (not served yet)", addressOrOff),
-  tlsListen: row("MILLRACE_TLS_LISTEN", "off", "plaintext lines over TLS (not served yet)", addressOrOff),
-  statsdListen: row(
-    "MILLRACE_STATSD_LISTEN",
-    "off",
-    "StatsD over UDP and TCP (not served yet)",
-    addressOrOff,
+  udpListen: row("MILLRACE_UDP_LISTEN", "127.0.0.1:2003", "plaintext lines over UDP", addressOrOff),
+  pickleListen: row("MILLRACE_PICKLE_LISTEN", "127.0.0.1:2004", "pickle over TCP", addressOrOff),
+  tlsListen: row("MILLRACE_TLS_LISTEN", "off", "plaintext lines over TLS, 20030 as a rule", addressOrOff),
+  pickleTlsListen: row("MILLRACE_PICKLE_TLS_LISTEN", "off", "pickle over TLS", addressOrOff),
+  statsdListen: row("MILLRACE_STATSD_LISTEN", "127.0.0.1:8125", "StatsD over UDP and TCP", addressOrOff),
+  tlsCert: row(
+    "MILLRACE_TLS_CERT",
+    "",
+    "file with the certificate and its chain, PEM; read again when it changes",
+    text,
+  ),
+  tlsKey: row("MILLRACE_TLS_KEY", "", "file with the certificate's key, PEM", text),
+  tlsClientCa: row(
+    "MILLRACE_TLS_CLIENT_CA",
+    "",
+    "file with authorities, PEM: only clients with a certificate of theirs may send over TLS",
+    text,
   ),
   httpListen: row("MILLRACE_HTTP_LISTEN", "127.0.0.1:8081", "HTTP ingest: POST /api/v1/sink", address),
   apiListen: row(
@@ -67,6 +76,13 @@ const table = {
   ),
   natsUrl: row("MILLRACE_NATS_URL", "", "use this NATS (nats://host:port) and start none", text),
   natsServer: row("MILLRACE_NATS_SERVER", "", "path of the nats-server program, >= 2.10", text),
+  natsIngest: row(
+    "MILLRACE_NATS_INGEST",
+    "key",
+    "points over NATS: off; key: each message carries a write key; subject: NATS lets each tenant publish on its own only",
+    oneOf("off", "key", "subject"),
+  ),
+  gateway: row("MILLRACE_GATEWAY", "gateway", "name of this gateway and of its spool; one word", word),
   node: row("MILLRACE_NODE", "node", "name of this node; one word", word),
   shards: row(
     "MILLRACE_SHARDS",
@@ -113,6 +129,37 @@ const table = {
     "10000",
     "most TCP connections at a time",
     count(1, 1_000_000),
+  ),
+  tenantConnections: row(
+    "MILLRACE_TENANT_CONNECTIONS",
+    "1000",
+    "most TCP connections of one tenant at a time, for each gateway",
+    count(1, 1_000_000),
+  ),
+  tcpIdle: row("MILLRACE_TCP_IDLE", "10m", "a TCP connection that sends nothing for so long is closed", span),
+  udpReceiveBuffer: row(
+    "MILLRACE_UDP_RECEIVE_BUFFER",
+    "4MiB",
+    "what the kernel keeps of datagrams not yet read, as far as it allows",
+    bytes,
+  ),
+  udpSockets: row(
+    "MILLRACE_UDP_SOCKETS",
+    "1",
+    "sockets that share a UDP port, where Node can do so (23.1 and later), 1 to 16",
+    count(1, 16),
+  ),
+  tenantPoints: row(
+    "MILLRACE_TENANT_POINTS",
+    "off",
+    "points a second of a tenant over all gateways, where millrace tenant limits says nothing",
+    countOrOff(1, 1e9),
+  ),
+  tenantSeries: row(
+    "MILLRACE_TENANT_SERIES",
+    "1000000",
+    "live series of a tenant, where millrace tenant limits says nothing",
+    countOrOff(1, 1e8),
   ),
   logLevel: row(
     "MILLRACE_LOG_LEVEL",
@@ -280,6 +327,10 @@ function count(least: number, most: number): (value: string) => number | Invalid
   };
 }
 
+function countOrOff(least: number, most: number): (value: string) => number | "off" | Invalid {
+  return (value) => (value.trim() === "off" ? "off" : count(least, most)(value));
+}
+
 function fraction(least: number, most: number): (value: string) => number | Invalid {
   return (value) => {
     const number = Number(value);
@@ -308,8 +359,13 @@ const byteUnits: Record<string, number> = {
 
 function bytesOrAuto(value: string): number | "auto" | Invalid {
   if (value.trim() === "auto") return "auto";
+  const size = bytes(value);
+  return size instanceof Invalid ? new Invalid("expected auto or a size such as 20GB or 512MiB") : size;
+}
+
+function bytes(value: string): number | Invalid {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?$/i.exec(value.trim());
-  if (match === null) return new Invalid("expected auto or a size such as 20GB or 512MiB");
+  if (match === null) return new Invalid("expected a size such as 20GB or 512MiB");
   return Math.floor(Number(match[1]) * (byteUnits[(match[2] ?? "").toLowerCase()] ?? 1));
 }
 

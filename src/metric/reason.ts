@@ -13,12 +13,15 @@ export const reasons = [
   "bad-timestamp",
   "too-new", // more than an hour ahead of receivedAtMs
   "too-old", // older than the longest ladder
+  "bad-type", // StatsD: a type we don't know
   "no-key", // a raw door's line without KEY. in front
   "unknown-key",
   "key-not-for-writing",
   "tenant-suspended",
   "tenant-deleted",
   "unavailable", // the directory can't say whose key this is
+  "rate-limit", // more points a second than the tenant may send
+  "tags-limit", // more tags than the tenant may use
   "shard-full", // the shard says no, and others of the connection must not wait for it
   "series-limit",
   "duplicate", // a keyed request whose part was applied before

@@ -23,6 +23,20 @@ export interface Tenant {
   homes: { shard: number; sinceMs: number }[];
   /** Not judged yet: src/tenant/rules.ts reads them. None: the default ladder, and averages. */
   rules?: StoredRules;
+  /** What the tenant may send; what is not named has the settings' value, or none. */
+  limits?: TenantLimits;
+  /** Networks (`10.1.0.0/16`, `2001:db8::7`) whose raw lines are this tenant's, without a key in front. */
+  addresses?: string[];
+}
+
+/** "off": not limited. */
+export interface TenantLimits {
+  /** Over all gateways. */
+  pointsPerSecond?: number | "off";
+  /** Live ones. */
+  series?: number | "off";
+  nameBytes?: number;
+  tags?: number;
 }
 
 /** The ladders of a tenant's series from a time on, until the next set's. Ladders as text: `60s:86400s,300s:2592000s`. */

@@ -5,7 +5,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { smallDisk, type SmallDisk } from "../harness/disk.ts";
-import { eventually, freePorts, System, temporaryHome } from "../harness/system.ts";
+import { eventually, freePorts, System, systemPorts, temporaryHome } from "../harness/system.ts";
 
 /** Sends batches of points of value 1, each under a key until it is acknowledged: afterwards `sent` is the truth. */
 class Sender {
@@ -63,7 +63,7 @@ async function onSmallDisk(
   megabytes: number,
 ): Promise<{ system: System; disk: SmallDisk } | undefined> {
   const home = temporaryHome();
-  const system = new System({ home, env: { MILLRACE_DISK_BUDGET: "60MB" } }, await freePorts(6));
+  const system = new System({ home, env: { MILLRACE_DISK_BUDGET: "60MB" } }, await freePorts(systemPorts));
   t.after(() => system.close());
   const disk = smallDisk(t, join(home, folder), megabytes);
   t.after(() => rmSync(home, { recursive: true }));

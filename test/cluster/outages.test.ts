@@ -6,7 +6,7 @@ import { jetstream } from "@nats-io/jetstream";
 import { connect } from "nats";
 import { streamSubject } from "../../src/bus/subjects.ts";
 import { startNatsServer } from "../harness/nats-server.ts";
-import { eventually, freePorts, System } from "../harness/system.ts";
+import { eventually, freePorts, System, systemPorts } from "../harness/system.ts";
 
 test("NATS down at the start: the system waits, says so, and goes on when it comes", {
   timeout: 120_000,
@@ -14,7 +14,7 @@ test("NATS down at the start: the system waits, says so, and goes on when it com
   const [natsPort] = await freePorts(1);
   const system = new System(
     { env: { MILLRACE_NATS_URL: `nats://127.0.0.1:${natsPort}` } },
-    await freePorts(6),
+    await freePorts(systemPorts),
   );
   t.after(() => system.close());
   system.launch();

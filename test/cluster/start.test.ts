@@ -6,7 +6,7 @@ import { createServer, connect } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { eventually, freePorts, System } from "../harness/system.ts";
+import { eventually, freePorts, System, systemPorts } from "../harness/system.ts";
 
 const shell = promisify(execFile);
 
@@ -74,7 +74,7 @@ test("Ctrl-C while a sender sends over TCP loses nothing of what was taken", {
 test("a second system on the same home refuses, and the first goes on", { timeout: 120_000 }, async (t) => {
   const system = await System.start();
   t.after(() => system.close());
-  const second = new System({ home: system.home }, await freePorts(6));
+  const second = new System({ home: system.home }, await freePorts(systemPorts));
   second.launch();
   assert.equal(await second.exited, 78);
   assert.match(second.text, /another system \(pid \d+\) runs on .*MILLRACE_HOME/);
@@ -82,7 +82,7 @@ test("a second system on the same home refuses, and the first goes on", { timeou
 });
 
 test("a port that is taken is named with its setting", { timeout: 120_000 }, async (t) => {
-  const ports = await freePorts(6);
+  const ports = await freePorts(systemPorts);
   const f = async (index: number, setting: string) => {
     const blocker = createServer();
     await new Promise<void>((resolve) => blocker.listen(ports[index], "127.0.0.1", resolve));
@@ -107,7 +107,7 @@ test("unknown and impossible settings, and another number of shards, stop the st
   timeout: 120_000,
 }, async (t) => {
   const f = async (env: Record<string, string>, expected: RegExp, home?: string) => {
-    const system = new System({ env, ...(home === undefined ? {} : { home }) }, await freePorts(6));
+    const system = new System({ env, ...(home === undefined ? {} : { home }) }, await freePorts(systemPorts));
     t.after(() => system.close());
     system.launch();
     assert.equal(await system.exited, 78, system.tail());

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { homeOf } from "../../src/tenant/routing.ts";
 import { readOnly } from "../harness/disk.ts";
-import { eventually, freePorts, System, temporaryHome, type Keys } from "../harness/system.ts";
+import { eventually, freePorts, System, systemPorts, temporaryHome, type Keys } from "../harness/system.ts";
 
 function shardOf(tenant: Keys, shards: number): number {
   return homeOf({ id: tenant.id, name: "", state: "active", createdMs: 0, keys: [], homes: [] }, shards);
@@ -41,7 +41,7 @@ async function renderStatus(system: System, tenant: Keys, name: string): Promise
 
 test("a file lies where the stores should: the shards say so, the doors go on; later all is there once", async (t) => {
   const home = temporaryHome();
-  const system = new System({ home }, await freePorts(6));
+  const system = new System({ home }, await freePorts(systemPorts));
   t.after(() => system.close());
   t.after(() => rmSync(home, { recursive: true }));
   mkdirSync(home, { recursive: true });
@@ -66,7 +66,7 @@ test("a file lies where the stores should: the shards say so, the doors go on; l
 
 test("the stores are read-only: the doors go on, queries see what there was; later all is there once", async (t) => {
   const home = temporaryHome();
-  const system = new System({ home }, await freePorts(6));
+  const system = new System({ home }, await freePorts(systemPorts));
   t.after(() => system.close());
   await system.up();
   await send(system, system.demo, "store.locked");

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { systemClock } from "../../src/base/clock.ts";
 import { seededRandom } from "../../src/base/random.ts";
-import { eventually, freePorts, System } from "../harness/system.ts";
+import { eventually, freePorts, System, systemPorts } from "../harness/system.ts";
 
 const program = fileURLToPath(new URL("../../bin/millrace.js", import.meta.url));
 const seed = Number(process.env["MILLRACE_SEED"] ?? Date.now() % 1_000_000);
@@ -85,7 +85,7 @@ function canSee(t: TestContext): boolean {
 }
 
 async function inTerminal(t: TestContext): Promise<{ system: System; terminal: Terminal }> {
-  const system = new System({}, await freePorts(6));
+  const system = new System({}, await freePorts(systemPorts));
   t.after(() => system.close());
   const terminal = new Terminal(system);
   t.after(() => terminal.close());
@@ -158,7 +158,7 @@ test(`up ends at any moment of its start and its stop: nobody is left (MILLRACE_
   if (!canSee(t)) return;
   t.diagnostic(`seed ${seed}`);
   const random = seededRandom(seed);
-  const system = new System({}, await freePorts(6));
+  const system = new System({}, await freePorts(systemPorts));
   t.after(() => system.close());
   for (let round = 0; round < 9; round++) {
     const ms = random.below(3500);

@@ -28,6 +28,9 @@ export interface SystemOptions {
   shards?: number;
 }
 
+/** How many ports a system takes. */
+export const systemPorts = 8;
+
 /** Ports that nobody listened on a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
@@ -58,7 +61,11 @@ export function cleanEnvironment(): Record<string, string> {
 export class System {
   readonly home: string;
   readonly env: Record<string, string>;
+  /** UDP too. */
   readonly tcpPort: number;
+  readonly picklePort: number;
+  /** UDP too. */
+  readonly statsdPort: number;
   readonly httpPort: number;
   readonly apiPort: number;
   readonly natsPort: number;
@@ -75,8 +82,10 @@ export class System {
   constructor(options: SystemOptions, ports: number[]) {
     this.#ownHome = options.home === undefined;
     this.home = options.home ?? temporaryHome();
-    const [tcp = 0, http = 0, api = 0, nats = 0, node = 0, coordinator = 0] = ports;
+    const [tcp = 0, http = 0, api = 0, nats = 0, node = 0, coordinator = 0, pickle = 0, statsd = 0] = ports;
     this.tcpPort = tcp;
+    this.picklePort = pickle;
+    this.statsdPort = statsd;
     this.httpPort = http;
     this.apiPort = api;
     this.natsPort = nats;
@@ -85,6 +94,9 @@ export class System {
       ...cleanEnvironment(),
       MILLRACE_HOME: this.home,
       MILLRACE_TCP_LISTEN: `127.0.0.1:${tcp}`,
+      MILLRACE_UDP_LISTEN: `127.0.0.1:${tcp}`,
+      MILLRACE_PICKLE_LISTEN: `127.0.0.1:${pickle}`,
+      MILLRACE_STATSD_LISTEN: `127.0.0.1:${statsd}`,
       MILLRACE_HTTP_LISTEN: `127.0.0.1:${http}`,
       MILLRACE_API_LISTEN: `127.0.0.1:${api}`,
       MILLRACE_NATS_LISTEN: `127.0.0.1:${nats}`,
@@ -98,7 +110,7 @@ export class System {
   }
 
   static async start(options: SystemOptions = {}): Promise<System> {
-    const system = new System(options, await freePorts(6));
+    const system = new System(options, await freePorts(systemPorts));
     await system.up();
     return system;
   }
