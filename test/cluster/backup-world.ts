@@ -16,7 +16,7 @@ import { homeOf } from "../../src/tenant/routing.ts";
 import { natsUrlOf } from "../../src/config/places.ts";
 import { readSettings, type Settings } from "../../src/config/settings.ts";
 import type { Manifest } from "../../bin/backup-files.ts";
-import { eventually, freePorts, System, temporaryHome, type Keys } from "../harness/system.ts";
+import { eventually, freePorts, System, systemPorts, temporaryHome, type Keys } from "../harness/system.ts";
 
 const shards = 3;
 const program = fileURLToPath(new URL("../../bin/millrace.js", import.meta.url));
@@ -85,7 +85,7 @@ export async function start(
   const home = temporaryHome();
   const dir = `${home}.backup`;
   const env = { MILLRACE_COMMIT_MS: "20", MILLRACE_NATS_URL: natsUrl };
-  const system = new System({ home, shards, env }, await freePorts(6));
+  const system = new System({ home, shards, env }, await freePorts(systemPorts));
   t.after(() => system.close());
   t.after(() => {
     for (const path of [home, dir]) rmSync(path, { recursive: true, force: true });
@@ -137,7 +137,10 @@ export function readFrom(system: System, from: number): unknown[] {
 /** A system in a home of its own, with the same settings but no record. */
 export async function elsewhere(t: TestContext): Promise<System> {
   const home = temporaryHome();
-  const system = new System({ home, shards, env: { MILLRACE_COMMIT_MS: "20" } }, await freePorts(6));
+  const system = new System(
+    { home, shards, env: { MILLRACE_COMMIT_MS: "20" } },
+    await freePorts(systemPorts),
+  );
   t.after(() => system.close());
   t.after(() => rmSync(home, { recursive: true, force: true }));
   return system;
