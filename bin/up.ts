@@ -90,7 +90,8 @@ async function childEnvironment(settings: Settings): Promise<NodeJS.ProcessEnv> 
 /** The text of a setting as a child would parse it. */
 function saidOf(name: SettingName, settings: Settings): string | undefined {
   const value = settings[name];
-  if (name === "replayWindow" || name === "duplicateWindow") return `${(value as number) / 1000}s`;
+  if (name === "replayWindow" || name === "duplicateWindow" || name === "tcpIdle")
+    return `${(value as number) / 1000}s`;
   if (typeof value === "number" || typeof value === "string") return String(value);
   if ("rungs" in value)
     return value.rungs.map((rung) => `${rung.stepSeconds}s:${rung.spanSeconds}s`).join(",");
@@ -227,6 +228,16 @@ function printer(): (line: string) => void {
   };
 }
 
+/** The doors that are open, in the order of a first look. */
+const doorNames: readonly [name: string, text: string][] = [
+  ["tcp", "plaintext over TCP"],
+  ["udp", "plaintext over UDP"],
+  ["tls", "plaintext over TLS"],
+  ["pickle", "pickle"],
+  ["pickleTls", "pickle over TLS"],
+  ["statsd", "StatsD, UDP and TCP"],
+];
+
 function greeting(settings: Settings, demo: Demo, children: readonly UpChild[]): string {
   const at = (child: string, address: string) =>
     children.find((c) => c.name === child)?.addresses[address] ?? "";
@@ -234,14 +245,14 @@ function greeting(settings: Settings, demo: Demo, children: readonly UpChild[]):
   const http = at("gateway", "http");
   const api = at("api", "api");
   const colon = tcp.lastIndexOf(":");
+  const line = (text: string, value: string) => `  ${text.padEnd(21)}${value}\n`;
+  const raw = doorNames
+    .filter(([name]) => at("gateway", name) !== "")
+    .map(([name, text]) => line(text, at("gateway", name)));
   return `
 Millrace runs. Data: ${settings.home}
 
-  plaintext over TCP   ${tcp}
-  HTTP ingest          http://${http}/api/v1/sink
-  Graphite API         http://${api}
-  keys of "demo"       ${settings.home}/demo.json
-
+${raw.join("")}${line("HTTP ingest", `http://${http}/api/v1/sink`)}${line("Graphite API", `http://${api}`)}${line('keys of "demo"', `${settings.home}/demo.json`)}
 Send a point:
   curl -u ${demo.writeKey}: --data-binary "my.first.metric 42" http://${http}/api/v1/sink
 or over TCP, in bash:

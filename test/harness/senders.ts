@@ -1,0 +1,174 @@
+// Senders of a test, one for each door: each sends points of value 1 to a few series of its own until it is stopped, and
+// knows how many of them must be there afterwards.
+import { createSocket } from "node:dgram";
+import { connect, type Socket } from "node:net";
+import { connect as connectNats, headers } from "nats";
+import type { Keys, System } from "./system.ts";
+
+const series = 5;
+const pauseMs = 20;
+const batch = 20;
+
+export interface Sender {
+  /** The target whose counts are this sender's points: `out.tcp.*`, or what StatsD makes of its names. */
+  target: string;
+  /** Stops sending, hands over what is on its way; answers the points that must be there. */
+  stop(): Promise<number>;
+}
+
+export type StartSender = (system: System, tenant: Keys) => Promise<Sender>;
+
+function name(door: string, i: number): string {
+  return `out.${door}.s${i % series}`;
+}
+
+/** Runs `send` again and again until stopped; it answers how many points it has sent. */
+function repeat(target: string, send: (from: number) => Promise<number>, end: () => Promise<void>): Sender {
+  let stopped = false;
+  const running = (async () => {
+    let sent = 0;
+    while (!stopped) {
+      sent += await send(sent);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+    await end();
+    return sent;
+  })();
+  return {
+    target,
+    stop() {
+      stopped = true;
+      return running;
+    },
+  };
+}
+
+export const tcpSender: StartSender = async (system, tenant) => {
+  const socket = await dial(system.tcpPort);
+  const send = async (from: number) => {
+    let lines = "";
+    for (let i = 0; i < batch; i++) lines += `${tenant.writeKey}.${name("tcp", from + i)} 1\n`;
+    await written(socket, lines);
+    return batch;
+  };
+  return repeat("out.tcp.*:count", send, () => ended(socket));
+};
+
+export const pickleSender: StartSender = async (system, tenant) => {
+  const socket = await dial(system.picklePort);
+  const send = async (from: number) => {
+    const seconds = Math.floor(Date.now() / 1000);
+    // Protocol 0, as old clients write it: a list of (path, (time stamp, value)).
+    let body = "(l";
+    for (let i = 0; i < batch; i++)
+      body += `(S'${tenant.writeKey}.${name("pickle", from + i)}'\n(I${seconds}\nF1.0\ntta`;
+    const message = Buffer.from(`0000${body}.`, "latin1");
+    message.writeUInt32BE(message.length - 4);
+    await written(socket, message);
+    return batch;
+  };
+  return repeat("out.pickle.*:count", send, () => ended(socket));
+};
+
+export const udpSender: StartSender = async (system, tenant) => {
+  const line = (i: number) => `${tenant.writeKey}.${name("udp", i)} 1`;
+  return datagrams("out.udp.*:count", system.tcpPort, line);
+};
+
+export const statsdSender: StartSender = async (system, tenant) => {
+  const line = (i: number) => `${tenant.writeKey}.${name("statsd", i)}:1|c`;
+  return datagrams("stats.counters.out.statsd.*.count", system.statsdPort, line);
+};
+
+async function datagrams(target: string, port: number, line: (i: number) => string): Promise<Sender> {
+  const socket = createSocket("udp4");
+  const send = async (from: number) => {
+    const lines = Array.from({ length: batch }, (_, i) => line(from + i)).join("\n");
+    await new Promise<void>((resolve, reject) =>
+      socket.send(lines, port, "127.0.0.1", (error) => (error === null ? resolve() : reject(error))),
+    );
+    return batch;
+  };
+  return repeat(target, send, async () => void socket.close());
+}
+
+/** Each batch under a key, sent until it is acknowledged. */
+export const httpSender: StartSender = async (system, tenant) => {
+  let n = 0;
+  const send = async (from: number) => {
+    const body = Array.from({ length: batch }, (_, i) => `${name("http", from + i)} 1\n`).join("");
+    const key = `${tenant.id}-${n++}`;
+    for (;;) {
+      const status = await system
+        .sink(tenant.writeKey, body, { "Idempotency-Key": key })
+        .then(async (response) => {
+          await response.arrayBuffer();
+          return response.status;
+        })
+        .catch(() => 0);
+      if (status === 202) return batch;
+      if (status !== 503 && status !== 0) throw new Error(`HTTP ${status} is no answer to a good batch`);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  };
+  return repeat("out.http.*:count", send, async () => {});
+};
+
+/** The same over NATS, by request and reply. */
+export const natsSender: StartSender = async (system, tenant) => {
+  const nats = await connectNats({
+    servers: system.env["MILLRACE_NATS_URL"] ?? `nats://127.0.0.1:${system.natsPort}`,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 200,
+  });
+  let n = 0;
+  const send = async (from: number) => {
+    const body = Array.from({ length: batch }, (_, i) => `${name("nats", from + i)} 1\n`).join("");
+    const head = headers();
+    head.set("Millrace-Key", tenant.writeKey);
+    head.set("Idempotency-Key", `${tenant.id}-${n++}`);
+    for (;;) {
+      const answer = await nats
+        .request(`millrace.ingest.${tenant.name}`, body, { timeout: 15_000, headers: head })
+        .then((message) => message.json<{ accepted?: number; code?: number; error?: string }>())
+        .catch(() => undefined);
+      if (answer?.accepted === batch) return batch;
+      if (answer !== undefined && answer.code !== 503)
+        throw new Error(`${JSON.stringify(answer)} is no answer to a good batch`);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  };
+  return repeat("out.nats.*:count", send, () => nats.close());
+};
+
+export const allSenders: readonly StartSender[] = [
+  tcpSender,
+  pickleSender,
+  udpSender,
+  statsdSender,
+  httpSender,
+  natsSender,
+];
+
+function dial(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    socket.once("connect", () => resolve(socket));
+    socket.once("error", reject);
+  });
+}
+
+function written(socket: Socket, data: string | Buffer): Promise<void> {
+  if (socket.write(data)) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    socket.once("drain", resolve);
+    socket.once("close", () => reject(new Error("the connection was closed")));
+  });
+}
+
+function ended(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once("close", () => resolve());
+    socket.end();
+  });
+}
