@@ -25,6 +25,7 @@ import { Supervisor } from "../cluster/supervisor.ts";
 import { createUpkeepPool } from "../cluster/upkeep-pool.ts";
 import { RulesSource } from "../cluster/upkeep-rules.ts";
 import { hurryBytesOf, Upkeep } from "../cluster/upkeep.ts";
+import { ledgerOf } from "./ledger.ts";
 import { refuseHalfRestored } from "./home.ts";
 import { clock, type ProcessContext, type Running } from "./process.ts";
 import { openStatus, serveCounters } from "./status-http.ts";
@@ -154,7 +155,8 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     counters,
     log,
   });
-  const reading = createLmdbEngine({ ...store, readOnly: true, clock });
+  // Not a read-only one: the actors of this process write.
+  const reading = createLmdbEngine({ ...store, clock });
   const control = new Control({
     node: settings.node,
     bus,
@@ -230,6 +232,7 @@ export async function startApi(context: ProcessContext): Promise<Running> {
     lookup: (key) => directory.lookupKey(key),
     homes: (tenant) => allHomes(tenant, settings.shards),
     watermark: (home) => watermarks.of(home),
+    ledger: (tenant, range, by) => ledgerOf(bus, tenant.id, allHomes(tenant, settings.shards), range, by),
     queries: createQueryPool({
       store: { folder: storeFolder(settings), mapBytes: budget.storeBytesPerShard },
       threads: queryThreads,

@@ -86,6 +86,11 @@ export interface EnvironmentOptions {
   path: string;
   mapBytes: number;
   readOnly: boolean;
+  /**
+   * For a reader: this process may open the same store for writing, too. LMDB has one environment for all who open a
+   * file in a process, and the first one decides: a writing side that came after a read-only one could never write.
+   */
+  besideWriter?: boolean;
   clock: Clock;
 }
 
@@ -111,7 +116,7 @@ export class Environment {
 
   /** A writing side makes the folder and the tables; for a reading one they are store-unavailable until then. */
   static async open(options: EnvironmentOptions): Promise<Environment> {
-    const { path, mapBytes, readOnly } = options;
+    const { path, mapBytes, readOnly, besideWriter = false } = options;
     try {
       if (!readOnly) prepareFiles(path);
       else if (!filesReady(path)) throw notYet(path);
@@ -121,9 +126,9 @@ export class Environment {
         name: "data",
         path,
         noSubdir: false,
-        readOnly,
-        // A reader takes the size that the writing side gave.
-        ...(readOnly ? {} : { mapSize: mapBytes }),
+        readOnly: readOnly && !besideWriter,
+        // A reader of another process takes the size that the writing side gave.
+        ...(readOnly && !besideWriter ? {} : { mapSize: mapBytes }),
         maxReaders: readersMax,
         ...freeList,
         overlappingSync: false,

@@ -53,7 +53,7 @@ export interface LmdbEngineOptions {
   mapBytes: number;
   /** Other bounds than the usual ones: tests make them small. */
   upkeep?: Partial<UpkeepOptions>;
-  /** Only readers are opened: for processes that must never write. */
+  /** Only readers are opened, in any thread: for processes that must never write. */
   readOnly?: boolean;
   clock: Clock;
 }
@@ -97,7 +97,9 @@ export function createLmdbEngine(options: LmdbEngineOptions): LmdbEngine {
       return new LmdbUpkeep(environment, mapBytes, time, options.upkeep ?? {});
     },
     async openReader(shard) {
-      const open = () => Environment.open({ path: pathOf(shard), mapBytes, readOnly: true, clock });
+      const besideWriter = options.readOnly !== true;
+      const open = () =>
+        Environment.open({ path: pathOf(shard), mapBytes, readOnly: true, besideWriter, clock });
       return new Reader(open, kept.ofReader());
     },
   };

@@ -1,4 +1,5 @@
-// LMDB's locks on a store are the process's, and easily lost: closing any handle of the lock file lets go of them.
+// What one process has once for all who open a store in it. LMDB's locks are the process's, and easily lost: closing any
+// handle of the lock file lets go of them. Its environment is, too, and the first who opens it decides whether it writes.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -37,5 +38,23 @@ test("whoever else opens a store in this process, the locks of those who have it
     await reader.close();
     await store.close();
     assert.deepEqual(locksOn(folder), []);
+  });
+});
+
+test("a reader that opens a store before its writing side does not take the writing from it", async () => {
+  await withFolder(async (folder) => {
+    const before = await engineIn(folder).openShard(0);
+    await before.claim({ node: "n", mapVersion: 1 });
+    await before.close();
+    const reader = await engineIn(folder).openReader(0);
+    (await reader.snapshot()).close();
+    const store = await engineIn(folder).openShard(0);
+    const claim = await store.claim({ node: "n", mapVersion: 1 });
+    assert.equal(claim.kind === "claimed" && claim.state.epoch, 2);
+    const snapshot = await reader.snapshot();
+    assert.equal((await snapshot.state()).epoch, 2);
+    snapshot.close();
+    await reader.close();
+    await store.close();
   });
 });
