@@ -4,6 +4,8 @@ import { Command, Option } from "commander";
 import { messageOf } from "../src/base/errors.ts";
 import { settingRows, type SettingName } from "../src/config/settings.ts";
 import { backupCommand } from "./backup.ts";
+import { ledgerCheck } from "./ledger-check.ts";
+import { ledgerShow } from "./ledger.ts";
 import { startNats } from "./nats-server.ts";
 import { exitFinal, runProcess, type ProcessContext, type Running } from "./process.ts";
 import { startApi, startCoordinator, startGateway, startNode } from "./processes.ts";
@@ -156,5 +158,25 @@ json(command(series, "delete <tenant> <pattern>", "delete the series that match 
       flagsOf(options),
     ),
   );
+
+json(
+  command(
+    program,
+    "ledger [tenant]",
+    "what came in and what became of it; --check counts it against the record",
+  ),
+)
+  .option("--from <time>", "as Graphite writes it", "-1h")
+  .option("--until <time>", "as Graphite writes it", "now")
+  .option("--by <span>", "minute, hour or total", "minute")
+  .option("--door <door>", "of one door only")
+  .option("--check", "count the record against the ledger; exit code 1 when they differ")
+  .action((name: string | undefined, options: Record<string, unknown>) => {
+    const text = (option: string) => (typeof options[option] === "string" ? options[option] : undefined);
+    if (options["check"] === true) return ledgerCheck({ ...output(options), tenant: name }, flagsOf(options));
+    if (name === undefined) return program.error("millrace: name a tenant, or say --check");
+    const asked = { from: text("from") ?? "", until: text("until") ?? "", by: text("by") ?? "" };
+    return ledgerShow(name, { ...output(options), ...asked, door: text("door") }, flagsOf(options));
+  });
 
 await program.parseAsync();

@@ -120,10 +120,12 @@ export function say(output: Output, json: unknown, lines: string[]): void {
   process.stdout.write(output.json ? `${JSON.stringify(json)}\n` : lines.map((line) => `${line}\n`).join(""));
 }
 
+/** Ends the process: with the code that `action` answers, 0 for none. */
 export async function withDirectory(
   flags: Flags,
-  action: (kv: Kv, settings: Settings, bus: Bus) => Promise<void>,
+  action: (kv: Kv, settings: Settings, bus: Bus) => Promise<number | void>,
 ): Promise<void> {
+  let code: number;
   try {
     const settings = readSettings(process.env, flags);
     const url = natsUrlOf(settings);
@@ -133,11 +135,11 @@ export async function withDirectory(
     if (bus === undefined)
       throw new Refusal(`NATS at ${withoutSecrets(url)} does not answer: does the system run?`);
     try {
-      await action(await bus.kv(tenantsBucket), settings, bus);
+      code = (await action(await bus.kv(tenantsBucket), settings, bus)) ?? 0;
     } finally {
       await bus.close();
     }
-    process.exit(0);
+    process.exit(code);
   } catch (error) {
     process.stderr.write(`millrace: ${messageOf(error)}\n`);
     process.exit(isOutage(error, "settings-invalid") ? exitFinal : 1);

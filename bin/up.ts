@@ -249,10 +249,16 @@ function greeting(settings: Settings, demo: Demo, children: readonly UpChild[]):
   const raw = doorNames
     .filter(([name]) => at("gateway", name) !== "")
     .map(([name, text]) => line(text, at("gateway", name)));
+  const addresses = [
+    ...raw,
+    line("HTTP ingest", `http://${http}/api/v1/sink`),
+    line("Graphite API", `http://${api}`),
+    line('keys of "demo"', `${settings.home}/demo.json`),
+  ];
   return `
 Millrace runs. Data: ${settings.home}
 
-${raw.join("")}${line("HTTP ingest", `http://${http}/api/v1/sink`)}${line("Graphite API", `http://${api}`)}${line('keys of "demo"', `${settings.home}/demo.json`)}
+${addresses.join("")}
 Send a point:
   curl -u ${demo.writeKey}: --data-binary "my.first.metric 42" http://${http}/api/v1/sink
 or over TCP, in bash:

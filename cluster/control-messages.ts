@@ -1,11 +1,14 @@
 // What operators ask of a shard over the bus, and what its node answers: JSON, one object each way.
-import type { TenantSize } from "../src/store/store.ts";
+import type { QueuedRow } from "../src/store/books.ts";
+import type { LedgerRow, TenantSize } from "../src/store/store.ts";
 
 export type ControlQuestion = { shard: number; tenant: string } & (
   | { kind: "series-list"; pattern: string; most: number }
   /** Deletes up to `most`; `dryRun`: says how many there are. */
   | { kind: "series-delete"; pattern: string; most: number; dryRun: boolean }
   | { kind: "tenant-size" }
+  /** Minutes from `from` to `until`, epoch seconds, both included. `queued`: also count what is not committed yet. */
+  | { kind: "ledger"; from: number; until: number; queued: boolean }
 );
 
 export type ControlAnswer =
@@ -16,6 +19,18 @@ export type ControlAnswer =
   /** `more`: there may be more, ask again. */
   | { kind: "deleted"; count: number; more: boolean }
   | { kind: "size"; size: TenantSize; space: ShardSpace }
+  /**
+   * Rows and offset of one snapshot; `queued` of the frames behind it, as far as they could be read: `queuedMore` says
+   * that there are more. `rowsMore`: the rows end before minute `until`; ask again from the last one's on.
+   */
+  | {
+      kind: "ledger";
+      offset: number;
+      rows: LedgerRow[];
+      rowsMore: boolean;
+      queued: QueuedRow[];
+      queuedMore: boolean;
+    }
   /** Another node may run the shard. */
   | { kind: "not-here"; node: string }
   /** It could not be done, or said; whether it happened is open. */
@@ -33,14 +48,20 @@ export interface ShardSpace {
 export const seriesMost = 10_000;
 /** Names of one answer, as JSON: well below what a message may have. */
 export const namesBytesMost = 4 << 20;
+/** Rows of one answer: a message of some MB. */
+export const ledgerRowsMost = 20_000;
 export const patternCharsMost = 4096;
 
 export function decodeQuestion(payload: Uint8Array): ControlQuestion | undefined {
   const asked = parsed(payload);
   if (asked === undefined) return undefined;
-  const { kind, shard, tenant, pattern, most, dryRun } = asked;
+  const { kind, shard, tenant, pattern, most, dryRun, from, until, queued } = asked;
   if (!isCount(shard) || typeof tenant !== "string") return undefined;
   if (kind === "tenant-size") return { kind, shard, tenant };
+  if (kind === "ledger")
+    return isCount(from) && isCount(until)
+      ? { kind, shard, tenant, from, until, queued: queued === true }
+      : undefined;
   if (typeof pattern !== "string" || pattern.length > patternCharsMost) return undefined;
   if (!isCount(most) || most < 1 || most > seriesMost) return undefined;
   if (kind === "series-list") return { kind, shard, tenant, pattern, most };

@@ -9,9 +9,10 @@ import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import { shardControlSubject } from "../src/bus/subjects.ts";
-import { SnapshotClosed, type ShardReader, type Snapshot } from "../src/store/store.ts";
+import { SnapshotClosed, type LedgerRow, type ShardReader, type Snapshot } from "../src/store/store.ts";
 import {
   decodeQuestion,
+  ledgerRowsMost,
   namesBytesMost,
   seriesMost,
   type ControlAnswer,
@@ -19,6 +20,7 @@ import {
   type ShardSpace,
 } from "./control-messages.ts";
 import { encodeJson } from "./shard-map.ts";
+import { countQueued } from "./queued.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 export interface ControlReader extends ShardReader {
@@ -94,9 +96,26 @@ export class Control {
         const space = { ...(await reader.space()), budgetBytes: this.#options.budgetBytes };
         return { kind: "size", size: await snapshot.tenantSize(tenant), space };
       }
+      case "ledger":
+        return await this.#ledger(question, snapshot);
       default:
         return question satisfies never;
     }
+  }
+
+  async #ledger(
+    question: Extract<ControlQuestion, { kind: "ledger" }>,
+    snapshot: Snapshot,
+  ): Promise<ControlAnswer> {
+    const { tenant, from, until } = question;
+    const { bus, clock } = this.#options;
+    const { offset, boots } = await snapshot.state();
+    const found = await snapshot.ledger(tenant, from, until);
+    const rows = wholeMinutes(found, ledgerRowsMost);
+    const queued = question.queued
+      ? await countQueued({ ...question, bus, clock, offset, boots })
+      : { queued: [], queuedMore: false };
+    return { kind: "ledger", offset, rows, rowsMore: rows.length < found.length, ...queued };
   }
 
   async #delete(question: Extract<ControlQuestion, { kind: "series-delete" }>): Promise<ControlAnswer> {
@@ -158,6 +177,15 @@ async function namesOf(
 ): Promise<string[]> {
   const found = await snapshot.findSeries(question.tenant, question.pattern, most);
   return found.map(({ name }) => name);
+}
+
+/** At most so many, and of no minute a part. */
+function wholeMinutes(rows: readonly LedgerRow[], most: number): LedgerRow[] {
+  if (rows.length <= most) return [...rows];
+  const cut = rows[most]?.minute;
+  const whole = rows.slice(0, most).filter(({ minute }) => minute !== cut);
+  // A single minute is never so large: its rows are doors times reasons.
+  return whole.length > 0 ? whole : rows.filter(({ minute }) => minute === cut);
 }
 
 /** As many as were asked for and fit an answer. */

@@ -2,7 +2,8 @@
 //
 // D1. The state is exactly what frames (committed, read] say: the same frames always give the same commit.
 // D2. A frame that was applied before is skipped and counted, whatever the broker's duplicate window says (P2).
-// D3. A frame or line that can't be applied becomes a dead letter with its reason; the rest of it counts (P3).
+// D3. What a door says that it received is booked beside what became of it, counted apart: so the books can be checked.
+// D4. A frame or line that can't be applied becomes a dead letter with its reason; the rest of it counts (P3).
 import { assert } from "../src/base/assert.ts";
 import type { RecordedFrame } from "../src/bus/bus.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
@@ -252,6 +253,7 @@ export class Batch {
     let part = 0;
     for (const section of frame.sections) {
       const { tenant, door, lines } = section;
+      this.#book(tenant, door, minute, "received", "", section.lineCount);
       if (section.kind !== "plaintext") {
         this.#bury(
           recorded,
@@ -293,15 +295,19 @@ export class Batch {
       this.counts.points += stored;
       if (stored > 0) this.#book(tenant, door, minute, "stored", "", stored);
     }
-    for (const refusal of frame.refusals)
-      this.#book(refusal.tenant, refusal.door, refusal.minute, "refused", refusal.reason, refusal.count);
+    for (const { tenant, door, minute: refusedAt, reason, count } of frame.refusals) {
+      this.#book(tenant, door, refusedAt, "received", "", count);
+      this.#book(tenant, door, refusedAt, "refused", reason, count);
+    }
   }
 
   /** The sender sent it twice, so it was received twice: the second time is in the books as refused. */
   #bookDuplicate(frame: Frame): void {
     const minute = Math.floor(frame.receivedAtMs / 60_000) * 60;
-    for (const section of frame.sections)
-      this.#book(section.tenant, section.door, minute, "refused", "duplicate", section.lineCount);
+    for (const { tenant, door, lineCount } of frame.sections) {
+      this.#book(tenant, door, minute, "received", "", lineCount);
+      this.#book(tenant, door, minute, "refused", "duplicate", lineCount);
+    }
   }
 
   #book(
@@ -312,6 +318,7 @@ export class Batch {
     reason: string,
     count: number,
   ): void {
+    if (count === 0) return;
     const key = `${tenant} ${door} ${minute} ${fate} ${reason}`;
     const row = this.#ledger.get(key);
     if (row === undefined) this.#ledger.set(key, { tenant, door, minute, fate, reason, count });

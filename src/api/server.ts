@@ -16,10 +16,12 @@ import { type Address, envOf } from "../config/settings.ts";
 import type { Ladder } from "../metric/bucket.ts";
 import { keyOfHeader } from "../tenant/keys.ts";
 import { rulesOf } from "../tenant/rules.ts";
+import type { Grouping } from "../store/books.ts";
 import type { Tenant, TenantLookup } from "../tenant/tenant.ts";
 import { Admissions } from "./admission.ts";
 import { judge, splitPrefix } from "./auth.ts";
 import type { HomeState, QueryAnswer, QueryLimits, QueryRequest, QueryRunner } from "./messages.ts";
+import { ledgerRequest } from "./ledger.ts";
 import { type Params, parseParams } from "./params.ts";
 import { QueueFull } from "./pool.ts";
 import { expandRequest, findRequest, indexRequest, type Judged, renderRequest } from "./request.ts";
@@ -60,6 +62,11 @@ export interface ApiOptions {
   homes(tenant: Tenant): number[];
   /** Epoch seconds up to which this home has everything that was recorded (design.md, watermark). */
   watermark(home: HomeState): number;
+  /**
+   * The tenant's books of whole minutes, both included, as they are sent; see docs/operating/ledger.md. Rejects with an
+   * Outage.
+   */
+  ledger(tenant: Tenant, range: { from: number; until: number }, by: Grouping): Promise<object>;
   /** Made by createQueryPool; createApi's close closes it. */
   queries: QueryRunner;
   health(): Promise<Health> | Health;
@@ -307,6 +314,36 @@ export async function createApi(options: ApiOptions): Promise<Api> {
         url,
         handler: (request, reply) => query(request, reply, judgeParams),
       });
+
+  app.get("/api/v1/ledger", async (request, reply) => {
+    const key = prefixKeys.get(request.raw) ?? keyOfHeader(request.headers.authorization);
+    const access = judge(key, (each) => options.lookup(each));
+    if (access.kind === "denied") return refuse(request, reply, access.status, access.reason, access.why);
+    const parsed = parseParams(queryTextOf(request), undefined, undefined);
+    if (parsed.kind === "invalid") return refuse(request, reply, parsed.status, "params", parsed.why);
+    const judged = ledgerRequest(parsed.params, nowSeconds());
+    if (judged.kind === "invalid") return refuse(request, reply, 400, "params", judged.why);
+    const admission = admissions.admit(access.tenant.id);
+    if (admission.kind === "full")
+      return refuse(
+        request,
+        reply,
+        503,
+        `queries-${admission.whose}`,
+        "too many queries are open: try again",
+      );
+    try {
+      const { by, ...range } = judged.request;
+      const ledger = await options.ledger(access.tenant, range, by);
+      count("answered", "ledger");
+      return reply.header("cache-control", "private, no-cache").send(ledger);
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      return refuse(request, reply, 503, error.code, "the books can't be read at the moment");
+    } finally {
+      admission.release();
+    }
+  });
 
   for (const url of ["/version", "/version/"])
     app.get(url, (_request, reply) => reply.type("text/plain; charset=utf-8").send(graphiteVersion));

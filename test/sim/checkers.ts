@@ -95,6 +95,7 @@ function expectedOf(world: SimWorld, holes: readonly Interval[]): Expected {
     for (const { tenant, door, lines } of frame.sections)
       for (const line of textLines(lines)) {
         const [name = "", value] = line.split(" ");
+        add(out.books, `${tenant} ${door} received `, 1);
         if (repeated) add(out.books, `${tenant} ${door} refused duplicate`, 1);
         else if (value === undefined) {
           add(out.books, `${tenant} ${door} dead malformed`, 1);
@@ -108,7 +109,8 @@ function expectedOf(world: SimWorld, holes: readonly Interval[]): Expected {
       }
     if (!repeated)
       for (const { tenant, door, reason, count } of frame.refusals)
-        add(out.books, `${tenant} ${door} refused ${reason}`, count);
+        for (const fate of ["received ", `refused ${reason}`])
+          add(out.books, `${tenant} ${door} ${fate}`, count);
   }
   return out;
 }

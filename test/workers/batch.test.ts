@@ -95,8 +95,11 @@ test("refusals of doors reach the books of their minute, once", async () => {
   assert.deepEqual(await world.books(), ["tcp refused too-old 7"]);
   const rows = await world.snapshot((snapshot) => snapshot.ledger("t2", 1_700_000_040, 1_700_000_040));
   assert.deepEqual(
-    rows.map(({ count }) => count),
-    [2],
+    rows.map(({ fate, count }) => [fate, count]),
+    [
+      ["received", 2],
+      ["refused", 2],
+    ],
   );
 });
 
@@ -129,8 +132,11 @@ test("D1: the same frames give the same commit; after ok the books start afresh 
     [[[2, 2]]],
   );
   assert.deepEqual(
-    second.ledger.map(({ count }) => count),
-    [2],
+    second.ledger.map(({ fate, count }) => [fate, count]),
+    [
+      ["received", 2],
+      ["stored", 2],
+    ],
   );
 });
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { Backoff } from "../../src/base/backoff.ts";
 import { seededRandom } from "../../src/base/random.ts";
+import { booksOf as balanceOf } from "../../src/store/books.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { createMemoryBus, type MemoryBus } from "../../src/bus/memory.ts";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
@@ -192,7 +193,7 @@ export class World {
     return this.snapshot((snapshot) => sumsOf(snapshot, tenant));
   }
 
-  /** `door fate reason count` of a tenant, its minutes added. */
+  /** `door fate reason count` of a tenant, its minutes added, without what was received. */
   async books(tenant = "t1"): Promise<string[]> {
     const rows = await this.snapshot((snapshot) => snapshot.ledger(tenant, 0, Number.MAX_SAFE_INTEGER));
     return booksOf(rows);
@@ -215,9 +216,13 @@ export async function sumsOf(snapshot: Snapshot, tenant: string): Promise<string
   return series.map(({ name }, i) => `${name} ${cells.points[i]} ${cells.sum[i]}`);
 }
 
+/** What became of what was received; that it is as much as was received is asserted. */
 export function booksOf(rows: readonly LedgerRow[]): string[] {
   const sums = new Map<string, number>();
+  for (const { door, from, missing } of balanceOf(rows, [], "minute"))
+    assert.equal(missing, 0, `${door}, minute ${from}: received = stored + refused + dead`);
   for (const row of rows) {
+    if (row.fate === "received") continue;
     const key = [row.door, row.fate, row.reason].filter((word) => word !== "").join(" ");
     sums.set(key, (sums.get(key) ?? 0) + row.count);
   }

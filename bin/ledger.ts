@@ -1,0 +1,115 @@
+// `millrace ledger TENANT`: what came in, by door and time, what became of it, and whether it balances.
+//
+// L1. Exit code 0: it balances. 1: it does not. 2: a shard could not be asked, so nobody knows.
+import type { Bus } from "../src/bus/bus.ts";
+import { minutesWithin } from "../src/api/ledger.ts";
+import { parseRange } from "../src/graphite/range.ts";
+import type { Door } from "../src/metric/frame.ts";
+import { booksOf, groupings, sumOf, type BookLine, type Grouping } from "../src/store/books.ts";
+import { allHomes } from "../src/tenant/routing.ts";
+import { askLedger } from "./ask-ledger.ts";
+import { clock } from "./process.ts";
+import { find, Refusal, say, withDirectory, type Flags, type Output } from "./tenant.ts";
+
+export interface LedgerOptions extends Output {
+  from: string;
+  until: string;
+  by: string;
+  door: string | undefined;
+}
+
+export interface Ledger {
+  /** Epoch seconds of the first and the last minute, both included. */
+  from: number;
+  until: number;
+  balances: boolean;
+  lines: BookLine[];
+  total: BookLine[];
+  /** Only so much was counted of what is queued: at least as much as said. */
+  queuedAtLeast: boolean;
+  unasked: { shard: number; why: string }[];
+}
+
+export const exitUnbalanced = 1;
+export const exitUnknown = 2;
+
+export function ledgerShow(name: string, options: LedgerOptions, flags: Flags): Promise<void> {
+  return withDirectory(flags, async (kv, settings, bus) => {
+    const by = groupings.find((each) => each === options.by);
+    if (by === undefined)
+      throw new Refusal(`--by is "${options.by}": expected one of ${groupings.join(", ")}`);
+    const range = minutesOf(options.from, options.until);
+    const tenant = await find(kv, name);
+    const ledger = await ledgerOf(bus, tenant.id, allHomes(tenant, settings.shards), range, by, options.door);
+    say(options, ledger, textOf(ledger, by));
+    for (const { shard, why } of ledger.unasked)
+      process.stderr.write(`millrace: shard ${shard} could not be asked: ${why}\n`);
+    if (!ledger.balances) return exitUnbalanced;
+    return ledger.unasked.length > 0 ? exitUnknown : 0;
+  });
+}
+
+/** Whole minutes of a range as Graphite writes it. Throws a Refusal. */
+function minutesOf(from: string, until: string): { from: number; until: number } {
+  const answer = parseRange({ from, until, now: undefined, tz: undefined }, Math.floor(clock.nowMs() / 1000));
+  if (answer.kind === "invalid") throw new Refusal(answer.why);
+  return minutesWithin(answer.range);
+}
+
+export async function ledgerOf(
+  bus: Bus,
+  tenant: string,
+  shards: readonly number[],
+  range: { from: number; until: number },
+  by: Grouping,
+  door?: string,
+): Promise<Ledger> {
+  const { parts, unasked } = await askLedger(bus, tenant, shards, range.from, range.until, true);
+  const ofDoor = (row: { door: Door }) => door === undefined || row.door === door;
+  const rows = parts.flatMap((part) => part.rows).filter(ofDoor);
+  const queued = parts.flatMap((part) => part.queued).filter(ofDoor);
+  const lines = booksOf(rows, queued, by);
+  return {
+    ...range,
+    balances: booksOf(rows, queued, "minute").every(({ missing }) => missing === 0),
+    lines,
+    total: booksOf(rows, queued, "total"),
+    queuedAtLeast: parts.some(({ queuedMore }) => queuedMore),
+    unasked,
+  };
+}
+
+function textOf(ledger: Ledger, by: Grouping): string[] {
+  const head = ["from", "door", "received", "stored", "refused", "dead", "queued"];
+  const rows = [...ledger.lines, ...(by === "total" ? [] : ledger.total)].map((line, i) => [
+    i < ledger.lines.length && by !== "total"
+      ? new Date(line.from * 1000).toISOString().slice(0, 16)
+      : "total",
+    line.door,
+    String(line.received),
+    String(line.stored),
+    String(sumOf(line.refused)),
+    String(sumOf(line.dead)),
+    String(line.queued),
+    [
+      ...Object.entries(line.refused).map(([reason, count]) => `${reason} ${count}`),
+      ...Object.entries(line.dead).map(([reason, count]) => `dead: ${reason} ${count}`),
+      ...(line.missing === 0 ? [] : [`DOES NOT BALANCE: ${line.missing}`]),
+    ].join(", "),
+  ]);
+  if (rows.length === 0) return ["nothing was received in this time"];
+  const widths = head.map((word, i) => Math.max(word.length, ...rows.map((row) => row[i]?.length ?? 0)));
+  const show = (row: string[]) =>
+    row
+      .map((word, i) =>
+        i < 2 || i >= head.length ? word.padEnd(widths[i] ?? 0) : word.padStart(widths[i] ?? 0),
+      )
+      .join("  ")
+      .trimEnd();
+  return [
+    show(head),
+    ...rows.map(show),
+    ...(ledger.queuedAtLeast ? ["there is more queued than could be counted"] : []),
+    ledger.balances ? "balances" : "DOES NOT BALANCE: see docs/operating/ledger.md",
+  ];
+}
