@@ -16,7 +16,7 @@ export function listen(server: Server, at: Address, setting: string): Promise<Ad
 }
 
 /** One sentence that names the address and the setting. */
-function listenError(error: NodeJS.ErrnoException, at: Address, setting: string): Error {
+export function listenError(error: NodeJS.ErrnoException, at: Address, setting: string): Error {
   if (error.code === "EADDRINUSE")
     return new Outage(
       "port-taken",

@@ -5,6 +5,8 @@
 // A2. A line that goes to a shard that says no waits only while nobody else has to wait for it: on a connection that
 //     feeds several shards it is refused as shard-full.
 // A3. A bad line costs that line.
+// A4. Nobody can be asked to wait for lines of datagrams: what has no room is refused, with the reason why.
+import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Router } from "../kernel/kernel.ts";
@@ -30,6 +32,8 @@ export interface AcceptOptions {
   refusals: Refusals;
   /** Address of the sender. */
   peer: string;
+  /** A4. For `takeDatagram`. */
+  lossy?: boolean;
 }
 
 /** A shard that took nothing for this long says no, although it does not answer so. */
@@ -42,6 +46,8 @@ const done: Pass = { kind: "done" };
 
 export class RawSink implements LineSink {
   readonly #options: AcceptOptions;
+  readonly #lossy: boolean;
+  #peer: string;
   /** The beginning of a line whose end has not come yet: the router leaves at most 16 KB of one. */
   #carry: Buffer | undefined;
   /** The bytes up to the next line end belong to a line that was refused as too long. */
@@ -52,6 +58,15 @@ export class RawSink implements LineSink {
 
   constructor(options: AcceptOptions) {
     this.#options = options;
+    this.#lossy = options.lossy ?? false;
+    this.#peer = options.peer;
+  }
+
+  /** All lines of a datagram, a last one without line end included. One sink serves all senders. */
+  takeDatagram(bytes: Buffer, peer: string): void {
+    this.#peer = peer;
+    const pass = this.#advance(bytes, true, 0);
+    assert(this.#lossy && pass.kind === "done", "a datagram's lines never wait");
   }
 
   take(chunk: Buffer): Promise<void> | undefined {
@@ -103,14 +118,18 @@ export class RawSink implements LineSink {
       const route = keys.of(bytes, keyFrom, lines.keyTo[i] as number);
       let reason = lines.reason[i] as number;
       if (route.kind === "unavailable" && reason !== reasonCode["no-key"]) {
+        if (this.#lossy) {
+          this.#refuse(route, reasonCode["unavailable"], bytes, i);
+          continue;
+        }
         return { kind: "blocked", at: keyFrom, until: this.#options.clock.sleep(lookAgainMs) };
       }
       if (reason === 0 && route.kind === "tenant") {
         const { batcher } = route;
         this.#feeds(batcher.shard);
         if (!batcher.hasRoom(to - from + 1)) {
-          if (!this.#mixed) this.#lookAhead(bytes, i + 1);
-          if (!this.#mustNotWait(batcher)) {
+          if (!this.#mixed && !this.#lossy) this.#lookAhead(bytes, i + 1);
+          if (!this.#lossy && !this.#mustNotWait(batcher)) {
             return { kind: "blocked", at: keyFrom, until: batcher.whenRoom() };
           }
           reason = reasonCode["shard-full"];
@@ -150,11 +169,11 @@ export class RawSink implements LineSink {
   }
 
   #refuse(route: Route, code: number, bytes: Buffer, row: number): void {
-    const { door, peer, refusals, router, tally } = this.#options;
+    const { door, refusals, router, tally } = this.#options;
     const { lines } = router;
     const at: RefusedAt = {
       door,
-      peer,
+      peer: this.#peer,
       bytes,
       keyFrom: lines.keyFrom[row] as number,
       keyTo: lines.keyTo[row] as number,

@@ -20,6 +20,8 @@ export interface DoorContext {
   log: Log;
   /** A sink for each connection (or sender) of a raw door; it takes bytes as they come, keys in front. */
   sinks(door: Door, kind: Kind): (peer: string) => LineSink;
+  /** Takes all lines of a datagram at once and never waits: what has no room is refused, and counted. */
+  datagrams(door: Door, kind: Kind): (bytes: Buffer, peer: string) => void;
   /** For doors that can answer. */
   acceptor(door: Door): RequestAcceptor;
   health(): { ok: boolean; [field: string]: unknown };

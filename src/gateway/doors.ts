@@ -2,5 +2,6 @@
 import type { DoorOpener } from "./door.ts";
 import { httpDoor } from "./http.ts";
 import { tcpDoor } from "./tcp.ts";
+import { udpDoor } from "./udp.ts";
 
-export const doors: readonly DoorOpener[] = [tcpDoor, httpDoor];
+export const doors: readonly DoorOpener[] = [tcpDoor, udpDoor, httpDoor];

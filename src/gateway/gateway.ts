@@ -86,6 +86,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       const tally = new Tally(counters, door);
       return (peer) => new RawSink({ ...common, tally, peer });
     },
+    datagrams(door, kind) {
+      const common = { door, kind, router: routerOf(kind), keys, bus, clock, refusals };
+      const sink = new RawSink({ ...common, tally: new Tally(counters, door), peer: "", lossy: true });
+      return (bytes, peer) => sink.takeDatagram(bytes, peer);
+    },
     acceptor: (door) =>
       new RequestAcceptor({
         door,

@@ -12,7 +12,7 @@ import { Routes } from "../../src/gateway/routes.ts";
 import { Tally } from "../../src/gateway/tally.ts";
 import { createPlainRouter } from "../../src/kernel/plain-router.ts";
 import type { Ladder } from "../../src/metric/bucket.ts";
-import { decodeFrame, hex, type Frame } from "../../src/metric/frame.ts";
+import { decodeFrame, hex, type Door, type Frame } from "../../src/metric/frame.ts";
 import type { Directory } from "../../src/tenant/directory.ts";
 import { tenantReach } from "../../src/tenant/rules.ts";
 import { homeOf } from "../../src/tenant/routing.ts";
@@ -47,6 +47,8 @@ export interface GatewayWorld extends DirectoryWorld {
   /** members[s] is at home on shard s. */
   members: [Member, Member];
   sink(): RawSink;
+  /** Of the UDP door. */
+  datagrams(bytes: Buffer, peer: string): void;
   /** All frames of a shard, in their order. */
   frames(shard: number): Promise<Frame[]>;
   /** All lines of a shard's distinct frames, sorted. */
@@ -81,6 +83,19 @@ export async function withGateway(body: (world: GatewayWorld) => Promise<void>):
     const routes = new Routes(directory, batchers, base.clock, ladder);
     const router = createPlainRouter();
     const keys = new KeyCache(routes);
+    const refusals = new Refusals();
+    const raw = (door: Door) => {
+      return {
+        ...common,
+        door,
+        kind: "plaintext" as const,
+        router,
+        keys,
+        refusals,
+        tally: new Tally(counters, door),
+      };
+    };
+    const datagramSink = new RawSink({ ...raw("udp"), peer: "", lossy: true });
     const world: GatewayWorld = {
       ...base,
       counters,
@@ -98,17 +113,8 @@ export async function withGateway(body: (world: GatewayWorld) => Promise<void>):
         tally: new Tally(counters, "http"),
       }),
       members: [first, second],
-      sink: () =>
-        new RawSink({
-          ...common,
-          door: "tcp",
-          kind: "plaintext",
-          router,
-          keys,
-          tally: new Tally(counters, "tcp"),
-          refusals: new Refusals(),
-          peer: "127.0.0.1",
-        }),
+      sink: () => new RawSink({ ...raw("tcp"), peer: "127.0.0.1" }),
+      datagrams: (bytes, peer) => datagramSink.takeDatagram(bytes, peer),
       frames: (shard) => framesOf(base.bus, shard),
       lines: async (shard) =>
         distinct(await framesOf(base.bus, shard))
