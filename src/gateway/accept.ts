@@ -6,6 +6,7 @@
 //     feeds several shards it is refused as shard-full.
 // A3. A bad line costs that line.
 // A4. Nobody can be asked to wait for lines of datagrams: what has no room is refused, with the reason why.
+// A5. A connection that its tenant may not have is closed at its first line with a known key: no line of it is taken.
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
@@ -17,7 +18,7 @@ import { reasonCode } from "../metric/reason.ts";
 import type { KeyCache } from "./key-cache.ts";
 import type { RefusedAt, Refusals } from "./refusals.ts";
 import type { Route } from "./routes.ts";
-import type { LineSink } from "./sink.ts";
+import type { LineSink, SinkConnection } from "./sink.ts";
 import type { Tally } from "./tally.ts";
 
 export interface AcceptOptions {
@@ -34,6 +35,8 @@ export interface AcceptOptions {
   peer: string;
   /** A4. For `takeDatagram`. */
   lossy?: boolean;
+  /** The one that the bytes come by, where there is one. */
+  connection?: SinkConnection;
 }
 
 /** A shard that took nothing for this long says no, although it does not answer so. */
@@ -55,6 +58,10 @@ export class RawSink implements LineSink {
   /** The shard that this connection feeds, and whether it feeds others too. */
   #shard: number | undefined;
   #mixed = false;
+  /** Whose connection it is has been said. */
+  #owned = false;
+  /** The connection was closed under us: A5. */
+  #turnedAway = false;
 
   constructor(options: AcceptOptions) {
     this.#options = options;
@@ -94,7 +101,7 @@ export class RawSink implements LineSink {
   #advance(bytes: Buffer, last: boolean, from: number): Pass {
     const { router } = this.#options;
     let at = from;
-    while (at < bytes.length) {
+    while (at < bytes.length && !this.#turnedAway) {
       router.route(bytes, at, bytes.length, { keyed: true, last, skipping: this.#skipping });
       const { consumed, skipping } = router.lines;
       const pass = this.#rows(bytes);
@@ -104,7 +111,7 @@ export class RawSink implements LineSink {
       at = consumed;
     }
     // A copy, so that the socket's whole chunk is not kept for the sake of a few bytes.
-    if (at < bytes.length) this.#carry = Buffer.from(bytes.subarray(at));
+    if (at < bytes.length && !this.#turnedAway) this.#carry = Buffer.from(bytes.subarray(at));
     return done;
   }
 
@@ -116,6 +123,7 @@ export class RawSink implements LineSink {
       const from = lines.from[i] as number;
       const to = lines.to[i] as number;
       const route = keys.of(bytes, keyFrom, lines.keyTo[i] as number);
+      if (!this.#owned && !this.#mayCome(route)) return done;
       let reason = lines.reason[i] as number;
       if (route.kind === "unavailable" && reason !== reasonCode["no-key"]) {
         if (this.#lossy) {
@@ -150,6 +158,14 @@ export class RawSink implements LineSink {
       this.#refuse(route, reason, bytes, i);
     }
     return done;
+  }
+
+  /** A5. */
+  #mayCome(route: Route): boolean {
+    if (route.kind === "unavailable" || route.tenant === undefined) return true;
+    this.#owned = true;
+    this.#turnedAway = this.#options.connection?.belongsTo(route.tenant.id) === false;
+    return !this.#turnedAway;
   }
 
   #feeds(shard: number): void {

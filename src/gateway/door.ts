@@ -6,9 +6,10 @@ import type { Random } from "../base/random.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Address, Settings } from "../config/settings.ts";
 import type { Door, Kind } from "../metric/frame.ts";
+import type { ConnectionBounds } from "./connection-bounds.ts";
 import type { RequestAcceptor } from "./request.ts";
 import type { Routes } from "./routes.ts";
-import type { LineSink } from "./sink.ts";
+import type { LineSink, SinkConnection } from "./sink.ts";
 
 export interface DoorContext {
   settings: Settings;
@@ -18,8 +19,10 @@ export interface DoorContext {
   random: Random;
   counters: Counters;
   log: Log;
+  /** Of all doors that have connections. */
+  bounds: ConnectionBounds;
   /** A sink for each connection (or sender) of a raw door; it takes bytes as they come, keys in front. */
-  sinks(door: Door, kind: Kind): (peer: string) => LineSink;
+  sinks(door: Door, kind: Kind): (peer: string, connection?: SinkConnection) => LineSink;
   /** Takes all lines of a datagram at once and never waits: what has no room is refused, and counted. */
   datagrams(door: Door, kind: Kind): (bytes: Buffer, peer: string) => void;
   /** For doors that can answer. */

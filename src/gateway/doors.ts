@@ -2,6 +2,7 @@
 import type { DoorOpener } from "./door.ts";
 import { httpDoor } from "./http.ts";
 import { tcpDoor } from "./tcp.ts";
+import { tlsDoor } from "./tls.ts";
 import { udpDoor } from "./udp.ts";
 
-export const doors: readonly DoorOpener[] = [tcpDoor, udpDoor, httpDoor];
+export const doors: readonly DoorOpener[] = [tcpDoor, tlsDoor, udpDoor, httpDoor];

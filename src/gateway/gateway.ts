@@ -16,6 +16,7 @@ import type { Directory } from "../tenant/directory.ts";
 import { tenantReach } from "../tenant/rules.ts";
 import { RawSink } from "./accept.ts";
 import { ShardBatcher } from "./batch.ts";
+import { ConnectionBounds } from "./connection-bounds.ts";
 import type { DoorContext, OpenDoor } from "./door.ts";
 import { doors } from "./doors.ts";
 import { KeyCache } from "./key-cache.ts";
@@ -81,10 +82,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     random,
     counters,
     log,
+    bounds: new ConnectionBounds(settings.tcpConnections, settings.tenantConnections),
     sinks(door, kind) {
       const common = { door, kind, router: routerOf(kind), keys, bus, clock, refusals };
       const tally = new Tally(counters, door);
-      return (peer) => new RawSink({ ...common, tally, peer });
+      return (peer, connection) => new RawSink({ ...common, tally, peer, ...(connection && { connection }) });
     },
     datagrams(door, kind) {
       const common = { door, kind, router: routerOf(kind), keys, bus, clock, refusals };

@@ -6,3 +6,12 @@ export interface LineSink {
   /** The sender has finished. */
   end(): Promise<void> | undefined;
 }
+
+/** What a sink may say of the connection that it serves. */
+export interface SinkConnection {
+  /**
+   * Whose it is, by its first line with a known key; asked once. false: the tenant has as many as it may have. The
+   * connection is closed then, and the sink takes nothing more.
+   */
+  belongsTo(tenant: string): boolean;
+}

@@ -44,10 +44,13 @@ test("TCP: a thousand connections that send a byte each leave room for one that 
     await once(surplus, "close");
     busy.write(`${writeKey}.a 1\n`);
     await has(doors, ["a 1"]);
-    assert.match(doors.counters.text(), /gateway_tcp_connections_refused_total 1\n/);
+    assert.match(
+      doors.counters.text(),
+      /gateway_connections_refused_total\{door="tcp",reason="connections"\} 1\n/,
+    );
     sockets[0]?.destroy();
     await eventually("room again", () =>
-      Promise.resolve(/gateway_tcp_connections 1000\n/.test(doors.counters.text())),
+      Promise.resolve(/gateway_connections\{door="tcp"\} 1000\n/.test(doors.counters.text())),
     );
     const again = await doors.dial();
     again.write(`${writeKey}.b 2\n`);

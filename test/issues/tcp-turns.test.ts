@@ -5,7 +5,8 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import { systemClock } from "../../src/base/clock.ts";
 import { Counters } from "../../src/base/counters.ts";
-import { openTcpDoor } from "../../src/gateway/tcp.ts";
+import { ConnectionBounds } from "../../src/gateway/connection-bounds.ts";
+import { openStreamDoor } from "../../src/gateway/connections.ts";
 
 const floodBytes = 8 << 20;
 /** A turn ends with the chunk that passes 64 KB, and a chunk has at most that. */
@@ -19,10 +20,11 @@ test("T4: a connection that floods hands in no more than its turn, and all of it
   const all = new Promise<void>((resolve) => {
     settle = resolve;
   });
-  const door = await openTcpDoor({
+  const door = await openStreamDoor({
+    name: "tcp",
     listen: { host: "127.0.0.1", port: 0 },
     setting: "MILLRACE_TCP_LISTEN",
-    connectionsMax: 10,
+    bounds: new ConnectionBounds(10, 10),
     idleMsMax: 10_000,
     counters: new Counters(),
     clock: systemClock,
