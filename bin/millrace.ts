@@ -14,6 +14,7 @@ import { restoreCommand } from "./restore.ts";
 import { seriesDelete, seriesList } from "./series.ts";
 import { settingsMarkdown, settingsText } from "./settings.ts";
 import * as tenant from "./tenant.ts";
+import { tenantAddressAdd, tenantAddressList, tenantAddressRemove } from "./tenant-address.ts";
 import { type RulesOptions, tenantRules } from "./tenant-rules.ts";
 import { up } from "./up.ts";
 
@@ -139,6 +140,20 @@ json(command(keys, "add <name>", "add a key; prints it, once"))
 json(command(keys, "remove <name> <hash>", "remove the key whose hash begins so")).action(
   (name: string, hash: string, options: Record<string, unknown>) =>
     tenant.tenantKeyRemove(name, hash, output(options), flagsOf(options)),
+);
+
+const addresses = tenants.command("address").description("networks that send for a tenant without a key");
+json(command(addresses, "list <name>", "list a tenant's addresses")).action(
+  (name: string, options: Record<string, unknown>) =>
+    tenantAddressList(name, output(options), flagsOf(options)),
+);
+json(command(addresses, "add <name> <cidr>", "raw lines from there are this tenant's, without a key")).action(
+  (name: string, cidr: string, options: Record<string, unknown>) =>
+    tenantAddressAdd(name, cidr, output(options), flagsOf(options)),
+);
+json(command(addresses, "remove <name> <cidr>", "raw lines from there need a key again")).action(
+  (name: string, cidr: string, options: Record<string, unknown>) =>
+    tenantAddressRemove(name, cidr, output(options), flagsOf(options)),
 );
 
 const series = program.command("series").description("what a tenant has, series by series");

@@ -7,6 +7,7 @@
 // A3. A bad line costs that line.
 // A4. Nobody can be asked to wait for lines of datagrams: what has no room is refused, with the reason why.
 // A5. A connection that its tenant may not have is closed at its first line with a known key: no line of it is taken.
+// A6. Lines from an address that belongs to a tenant carry no key: the whole name is the name.
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
@@ -58,6 +59,8 @@ export class RawSink implements LineSink {
   /** The shard that this connection feeds, and whether it feeds others too. */
   #shard: number | undefined;
   #mixed = false;
+  /** A6. Whose all lines are, by the sender's address. */
+  #own: Route | undefined;
   /** Whose connection it is has been said. */
   #owned = false;
   /** The connection was closed under us: A5. */
@@ -100,9 +103,12 @@ export class RawSink implements LineSink {
 
   #advance(bytes: Buffer, last: boolean, from: number): Pass {
     const { router } = this.#options;
+    // Asked anew for each chunk: a change holds for connections that are open.
+    this.#own = this.#options.keys.ofAddress(this.#peer);
+    const keyed = this.#own === undefined;
     let at = from;
     while (at < bytes.length && !this.#turnedAway) {
-      router.route(bytes, at, bytes.length, { keyed: true, last, skipping: this.#skipping });
+      router.route(bytes, at, bytes.length, { keyed, last, skipping: this.#skipping });
       const { consumed, skipping } = router.lines;
       const pass = this.#rows(bytes);
       this.#skipping = pass.kind === "done" && skipping;
@@ -122,7 +128,7 @@ export class RawSink implements LineSink {
       const keyFrom = lines.keyFrom[i] as number;
       const from = lines.from[i] as number;
       const to = lines.to[i] as number;
-      const route = keys.of(bytes, keyFrom, lines.keyTo[i] as number);
+      const route = this.#own ?? keys.of(bytes, keyFrom, lines.keyTo[i] as number);
       if (!this.#owned && !this.#mayCome(route)) return done;
       let reason = lines.reason[i] as number;
       if (route.kind === "unavailable" && reason !== reasonCode["no-key"]) {
@@ -178,6 +184,7 @@ export class RawSink implements LineSink {
   #lookAhead(bytes: Buffer, row: number): void {
     const { keys, router } = this.#options;
     const { lines } = router;
+    if (this.#own !== undefined) return; // all for one shard
     for (let i = row; i < lines.count && !this.#mixed; i++) {
       const route = keys.of(bytes, lines.keyFrom[i] as number, lines.keyTo[i] as number);
       if (route.kind === "tenant" && lines.reason[i] === 0) this.#feeds(route.batcher.shard);

@@ -16,6 +16,11 @@ export class KeyCache {
     this.#routes = routes;
   }
 
+  /** Whose lines come from this address without a key; undefined: they need one. */
+  ofAddress(peer: string): Route | undefined {
+    return this.#routes.ofAddress(peer);
+  }
+
   /** Whose key bytes[from, to) is. "unavailable" is never kept. */
   of(bytes: Buffer, from: number, to: number): Route {
     if (this.#generation !== this.#routes.generation) {

@@ -27,10 +27,13 @@ export type Route =
   /** The directory can't say: nobody may be refused for good. */
   | { kind: "unavailable" };
 
+const addressesMax = 100_000;
 const knownKeysMax = 100_000;
 const unknownKeysMax = 10_000;
 /** Longer than any key we give out: not worth a look-up, and never kept. */
 const keyCharsMax = 200;
+/** Lines from the address need a key. */
+const nobodys = "nobody's";
 const unknownKey: Route = { kind: "refused", reason: "unknown-key" };
 
 export class Routes {
@@ -41,6 +44,7 @@ export class Routes {
   /** By SHA-256 of the key: the caches of a process that is dumped or read hold no keys. */
   readonly #known = new LRUCache<string, Route>({ max: knownKeysMax });
   readonly #unknown = new LRUCache<string, Route>({ max: unknownKeysMax });
+  readonly #addresses = new LRUCache<string, Route | typeof nobodys>({ max: addressesMax });
   #generation = -1;
 
   /** `standard` is the default ladder. */
@@ -58,11 +62,7 @@ export class Routes {
 
   of(key: string): Route {
     if (key.length === 0 || key.length > keyCharsMax) return unknownKey;
-    if (this.#generation !== this.#directory.generation) {
-      this.#known.clear();
-      this.#unknown.clear();
-      this.#generation = this.#directory.generation;
-    }
+    this.#renew();
     const hash = hashKey(key);
     const cached = this.#known.get(hash) ?? this.#unknown.get(hash);
     if (cached !== undefined) return cached;
@@ -72,9 +72,30 @@ export class Routes {
     return route;
   }
 
+  /** Whose lines come from this address without a key; undefined: they need one. */
+  ofAddress(address: string): Route | undefined {
+    if (!this.#directory.hasAddresses) return undefined;
+    this.#renew();
+    let route = this.#addresses.get(address);
+    if (route === undefined) {
+      const tenant = this.#directory.byAddress(address);
+      route = tenant === undefined ? nobodys : this.#ofTenant(tenant, true);
+      this.#addresses.set(address, route);
+    }
+    return route === nobodys ? undefined : route;
+  }
+
   /** Where a keyed request of this tenant goes: the old home for a while after a move, so a retry meets its first try. */
   keyed(tenant: Tenant): ShardBatcher {
     return this.#batcher(keyedHomeOf(tenant, this.#batchers.length, this.#clock.nowMs()));
+  }
+
+  #renew(): void {
+    if (this.#generation === this.#directory.generation) return;
+    this.#known.clear();
+    this.#unknown.clear();
+    this.#addresses.clear();
+    this.#generation = this.#directory.generation;
   }
 
   #lookUp(key: string): Route {

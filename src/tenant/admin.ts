@@ -253,7 +253,7 @@ export async function adopt(bucket: TenantBucket, clock: Clock): Promise<number>
 }
 
 /** Reads, changes and compares-and-sets until it holds. `change` answers undefined for: leave it. */
-async function changeTenant(
+export async function changeTenant(
   bucket: TenantBucket,
   id: string,
   change: (tenant: Tenant) => Tenant | undefined,

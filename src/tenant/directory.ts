@@ -5,7 +5,7 @@
 // D2. A snapshot that lacks more than half of the copy's tenants is not believed: look-ups go on from the copy, misses
 //     are unavailable, until the bucket holds an adopt marker newer than any the copy has followed.
 // D3. A record that can't be read costs that tenant only: its last good version stays, and it is counted. Rules within
-//     it that can't be read cost the rules only: the last good ones stay, or there are none.
+//     it that can't be read cost the rules only: the last good ones stay, or there are none. So with addresses.
 // D4. `generation` changes with every change of an answer, so caches of answers can compare it.
 import type { Clock } from "../base/clock.ts";
 import { type Cell, Counters } from "../base/counters.ts";
@@ -13,6 +13,7 @@ import type { Log } from "../base/log.ts";
 import { CopyWriter, loadCopy } from "./directory-file.ts";
 import { hashKey } from "./keys.ts";
 import { adoptKey, adoptMsOf, decodeTenant, idOfKey, type TenantBucket, type TenantEntry } from "./record.ts";
+import { NetworkIndex, readNetworks } from "./networks.ts";
 import { readRules } from "./rules.ts";
 import type { KeyKind, Tenant, TenantLookup } from "./tenant.ts";
 
@@ -47,6 +48,7 @@ export class Directory {
   #doubted: Seen | undefined;
   #byHash = new Map<string, { tenant: Tenant; kind: KeyKind }>();
   #byName = new Map<string, Tenant>();
+  #networks = new NetworkIndex();
   #watch: { stop(): void } | undefined;
   #live = false;
   #generation = 1;
@@ -111,6 +113,16 @@ export class Directory {
   /** Among the living (active or suspended); a deleted tenant is found by its id. */
   byName(name: string): Tenant | undefined {
     return this.#byName.get(name);
+  }
+
+  /** Whose raw lines come from this address without a key; nobody's: they need one. */
+  byAddress(address: string): Tenant | undefined {
+    return this.#networks.of(address);
+  }
+
+  /** Some tenant has addresses: look-ups by address are worth while. */
+  get hasAddresses(): boolean {
+    return !this.#networks.empty;
   }
 
   all(): Tenant[] {
@@ -216,10 +228,24 @@ export class Directory {
     seen.unreadable.delete(id);
     if (record.kind === "void") seen.tenants.delete(id);
     else if (seen.tenants.has(id) || seen.tenants.size < tenantsMax)
-      seen.tenants.set(id, this.#withGoodRules(record.tenant, seen.tenants.get(id)));
+      seen.tenants.set(id, this.#withGoodParts(record.tenant, seen.tenants.get(id)));
   }
 
   /** D3. */
+  #withGoodParts(tenant: Tenant, before: Tenant | undefined): Tenant {
+    return this.#withGoodAddresses(this.#withGoodRules(tenant, before), before);
+  }
+
+  #withGoodAddresses(tenant: Tenant, before: Tenant | undefined): Tenant {
+    const read = readNetworks(tenant.addresses);
+    if (read.kind === "networks") return tenant;
+    this.#invalid.value += 1;
+    this.#log?.error({ tenant: tenant.id, why: read.why }, "directory: a tenant's addresses can't be read");
+    const { addresses: _unreadable, ...rest } = tenant;
+    const good = (before ?? this.#believed.tenants.get(tenant.id))?.addresses;
+    return good === undefined ? rest : { ...rest, addresses: good };
+  }
+
   #withGoodRules(tenant: Tenant, before: Tenant | undefined): Tenant {
     const read = readRules(tenant.rules);
     if (read.kind === "rules") return tenant;
@@ -233,18 +259,21 @@ export class Directory {
   #indexAll(): void {
     this.#byHash = new Map();
     this.#byName = new Map();
+    this.#networks = new NetworkIndex();
     for (const tenant of this.#believed.tenants.values()) this.#index(tenant);
   }
 
   #index(tenant: Tenant): void {
     for (const key of tenant.keys) this.#byHash.set(key.hash, { tenant, kind: key.kind });
     if (tenant.state === "active" || tenant.state === "suspended") this.#byName.set(tenant.name, tenant);
+    this.#networks.add(tenant);
   }
 
   #unindex(tenant: Tenant): void {
     for (const key of tenant.keys)
       if (this.#byHash.get(key.hash)?.tenant === tenant) this.#byHash.delete(key.hash);
     if (this.#byName.get(tenant.name) === tenant) this.#byName.delete(tenant.name);
+    this.#networks.remove(tenant);
   }
 
   #tell(): void {
