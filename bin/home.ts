@@ -2,10 +2,11 @@
 // time, so a holder that was killed never blocks anybody and a reused pid never looks like one. It is there whole or not
 // at all: nobody reads half of it and takes it for a stale one.
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { threadId } from "node:worker_threads";
 import { Outage } from "../src/base/errors.ts";
 import { makeFolder } from "../src/base/folder.ts";
-import { lockFile, restoringFile } from "../src/config/places.ts";
+import { lockFile, restoringFile, spoolFolder } from "../src/config/places.ts";
 
 export interface HomeLock {
   release(): void;
@@ -13,30 +14,45 @@ export interface HomeLock {
 
 /** Throws home-locked, naming the holder. */
 export function lockHome(home: string): HomeLock {
-  const path = lockFile({ home });
+  return lock(
+    home,
+    lockFile({ home }),
+    (pid) =>
+      `another system (pid ${pid}) runs on ${home}: stop it first, or choose another folder with MILLRACE_HOME.`,
+  );
+}
+
+/** A gateway's name is its spool's: two of one name would forward each other's frames and count each other's bytes. */
+export function lockSpool(settings: { home: string; gateway: string }): HomeLock {
+  const folder = spoolFolder(settings);
+  return lock(
+    folder,
+    join(folder, "lock"),
+    (pid) =>
+      `another gateway (pid ${pid}) has the spool of the name ${settings.gateway} in ${settings.home}: ` +
+      "stop it first, or give this one another name with MILLRACE_GATEWAY.",
+  );
+}
+
+function lock(folder: string, path: string, taken: (pid: number) => string): HomeLock {
   const mine = holderOf(process.pid);
   try {
-    makeFolder(home);
+    makeFolder(folder);
     for (let tries = 0; tries < 20; tries++) {
       if (create(path, mine)) return lockOf(path, mine);
       const holder = read(path);
       if (holder === undefined) continue;
-      if (isAlive(holder)) {
-        throw new Outage(
-          "home-locked",
-          `another system (pid ${pidOf(holder)}) runs on ${home}: stop it first, or choose another folder with MILLRACE_HOME.`,
-        );
-      }
+      if (isAlive(holder)) throw new Outage("home-locked", taken(pidOf(holder)));
       if (takeOver(path, holder, mine)) return lockOf(path, mine);
     }
   } catch (error) {
     if (error instanceof Outage) throw error;
     throw new Outage(
       "settings-invalid",
-      `MILLRACE_HOME ${home} can't be written: ${(error as Error).message}.`,
+      `MILLRACE_HOME ${folder} can't be written: ${(error as Error).message}.`,
     );
   }
-  throw new Outage("home-locked", `the lock of ${home} keeps changing hands: try again.`);
+  throw new Outage("home-locked", `the lock of ${folder} keeps changing hands: try again.`);
 }
 
 /** Throws settings-invalid where a restore ended halfway: what lies there is neither the old state nor the new one. */

@@ -10,9 +10,10 @@ import { createQueryPool } from "../src/api/pool.ts";
 import { createApi } from "../src/api/server.ts";
 import { Watermarks } from "../src/api/watermark.ts";
 import { diskBudget, splitBudget, type Budget } from "../src/config/limits.ts";
-import { directoryFile, natsUrlOf, restoredFile, storeFolder } from "../src/config/places.ts";
+import { directoryFile, natsUrlOf, restoredFile, spoolFolder, storeFolder } from "../src/config/places.ts";
 import { formatAddress, type Settings } from "../src/config/settings.ts";
 import { openGateway } from "../src/gateway/gateway.ts";
+import { systemFiles } from "../src/gateway/spool-files.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
 import { Directory } from "../src/tenant/directory.ts";
 import { allHomes } from "../src/tenant/routing.ts";
@@ -26,7 +27,7 @@ import { createUpkeepPool } from "../cluster/upkeep-pool.ts";
 import { RulesSource } from "../cluster/upkeep-rules.ts";
 import { hurryBytesOf, Upkeep } from "../cluster/upkeep.ts";
 import { ledgerOf } from "./ledger.ts";
-import { refuseHalfRestored } from "./home.ts";
+import { lockSpool, refuseHalfRestored, type HomeLock } from "./home.ts";
 import { clock, type ProcessContext, type Running } from "./process.ts";
 import { openStatus, serveCounters } from "./status-http.ts";
 
@@ -204,9 +205,20 @@ async function serveFaults(bus: Bus, supervisor: Supervisor): Promise<void> {
 export async function startGateway(context: ProcessContext): Promise<Running> {
   const { settings, log, counters } = context;
   makeFolder(settings.home);
+  const spool = openSpool(settings, log);
+  const bytes = (await budgetOf(settings)).spoolBytes;
   const bus = await connect(context, "gateway");
   const directory = await openDirectory(context, bus, "gateway");
-  const gateway = await openGateway({ settings, bus, directory, clock, random, counters, log });
+  const gateway = await openGateway({
+    settings,
+    bus,
+    directory,
+    clock,
+    random,
+    counters,
+    log,
+    spool: { folder: spoolFolder(settings), bytes, files: systemFiles },
+  });
   await serveCounters(bus, counters);
   return {
     addresses: Object.fromEntries(
@@ -214,11 +226,24 @@ export async function startGateway(context: ProcessContext): Promise<Running> {
     ),
     async stop() {
       const frames = await gateway.close(gatewayCloseMs);
-      if (frames > 0) log.error({ frames, page: true }, "stopped with frames that the record does not have");
+      if (frames > 0)
+        log.error({ frames, page: true }, "stopped with frames that neither the record nor the spool has");
+      spool?.release();
       await directory.close();
       await bus.close();
     },
   };
+}
+
+/** The spool's lock; undefined where its disk fails: the doors open all the same, and the spool says no until it works. */
+function openSpool(settings: Settings, log: ProcessContext["log"]): HomeLock | undefined {
+  try {
+    return lockSpool(settings);
+  } catch (error) {
+    if (!isOutage(error, "settings-invalid")) throw error;
+    log.error({ why: error.message, page: true }, "spool: its folder can't be locked");
+    return undefined;
+  }
 }
 
 export async function startApi(context: ProcessContext): Promise<Running> {

@@ -17,6 +17,8 @@ export const refusalAgeMsMax = 1000;
 /** Bytes that a shard's lines may take in the gateway, from the socket until the record has them. */
 export const shardInFlightBytesMax = 16 << 20;
 export const shardInFlightFramesMax = 1024;
+/** A shard that has answered nothing for this long: raw doors' frames go to the disk. */
+export const spoolStuckMs = 1000;
 
 assert(
   frameBytesLoaded + lineBytesMax < frameBytesMax,

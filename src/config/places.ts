@@ -12,6 +12,11 @@ export function natsFolder(settings: At): string {
   return join(settings.home, "nats");
 }
 
+/** A gateway's spool, by its name: the next start of that name finds it. */
+export function spoolFolder(settings: At & Pick<Settings, "gateway">): string {
+  return join(settings.home, "spool", settings.gateway);
+}
+
 /** The local copy of the directory, one per process: they write it independently. */
 export function directoryFile(settings: At, process: string): string {
   return join(settings.home, "directory", `${process}.json`);

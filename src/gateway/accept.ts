@@ -141,14 +141,14 @@ export class RawSink implements LineSink {
       if (reason === 0 && route.kind === "tenant") {
         const { batcher } = route;
         this.#feeds(batcher.shard);
-        if (!batcher.hasRoom(to - from + 1)) {
+        if (!batcher.hasRoom(to - from + 1, door)) {
           if (!this.#mixed && !this.#lossy) this.#lookAhead(bytes, i + 1);
           if (!this.#lossy && !this.#mustNotWait(batcher)) {
             return { kind: "blocked", at: keyFrom, until: batcher.whenRoom() };
           }
           reason = reasonCode["shard-full"];
         } else {
-          const frame = batcher.frame();
+          const frame = batcher.frame(door);
           const seconds = lines.seconds[i] as number;
           // NaN, a line without time stamp, compares false both times.
           if (seconds < oldestHeld(frame.nowSeconds, route.reach)) reason = reasonCode["too-old"];

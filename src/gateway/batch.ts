@@ -5,12 +5,14 @@
 // G2. A shard that says no fills its own bound only; other shards' frames flow.
 // G3. Lines are judged by the receivedAtMs of the frame they go into: a replay meets the same judgement.
 // G4. Refusals, which come however little the record takes, need no more room than one open frame.
+// G5. Two lanes. Frames of doors that answer (http, nats) never touch the disk. Those of raw doors go to the spool when
+//     the record does not take them, what is in flight first, and come out of it one at a time, in order; no newer raw
+//     frame is sent before the spool is empty. Frames of requests flow beside it.
 import { createHash } from "node:crypto";
 import type { Cell, Counters } from "../base/counters.ts";
 import type { Clock } from "../base/clock.ts";
-import { isOutage, messageOf } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { Bus } from "../bus/bus.ts";
+import type { Bus, PublishAck } from "../bus/bus.ts";
 import {
   frameAgeMsMax,
   frameBytesLoaded,
@@ -18,9 +20,12 @@ import {
   refusalAgeMsMax,
   shardInFlightBytesMax,
   shardInFlightFramesMax,
+  spoolStuckMs,
 } from "../config/limits.ts";
 import { encodeFrame, messageId, type Door, type FrameIdentity, type Kind } from "../metric/frame.ts";
 import { OpenFrame } from "./open-frame.ts";
+import { Publisher, reconnected, retryFirstMs } from "./publisher.ts";
+import type { ShardSpool, SpooledFrame } from "./spool.ts";
 
 /** A frame that was handed to the record. */
 export interface SentFrame {
@@ -36,12 +41,22 @@ export interface BatcherOptions {
   clock: Clock;
   counters: Counters;
   log: Log;
+  /** Without one, frames of raw doors wait in memory alone. */
+  spool?: ShardSpool | undefined;
 }
 
-const retryFirstMs = 50;
-const retryMostMs = 2000;
-/** A shard that says no says so in the log once, and again after this long. */
-const sayAgainMs = 10_000;
+/** Doors that answer have a frame of their own (G5). */
+interface Lane {
+  open: OpenFrame | undefined;
+  cancelTimer: (() => void) | undefined;
+}
+
+/** A frame of a raw door on its way, not yet in the spool. */
+interface DirectFrame extends SpooledFrame {
+  spooled: boolean;
+}
+
+const lookAgainMs = 200;
 /** From here on frames grow: the broker is the slower one. */
 const loadedFrames = 4;
 
@@ -49,49 +64,63 @@ export class ShardBatcher {
   readonly shard: number;
   readonly #options: BatcherOptions;
   readonly #frames: Cell;
-  readonly #retries: Cell;
+  readonly #publisher: Publisher;
   readonly #bytesGauge: Cell;
   readonly #unbooked: Cell;
-  #open: OpenFrame | undefined;
-  #cancelTimer: (() => void) | undefined;
+  readonly #raw: Lane = { open: undefined, cancelTimer: undefined };
+  readonly #asked: Lane = { open: undefined, cancelTimer: undefined };
+  /** In the order of their numbers. */
+  readonly #direct = new Set<DirectFrame>();
+  #spooling = false;
+  /** The frame out of the spool that is on its way, or none. */
+  #forwarding = 0;
+  #parked = false;
+  #isLooking = false;
   #n = 0;
   #inFlightFrames = 0;
   #inFlightBytes = 0;
   #room: { promise: Promise<void>; settle: () => void } | undefined;
   #idleWaiters: (() => void)[] = [];
-  /** The last answer was "full": the stream refuses, not the way to it. */
-  #refusing = false;
   /** When the record last took a frame, or the first of the present ones was sent; monotonic ms. */
   #progressMs = 0;
-  #saidMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: BatcherOptions) {
     this.shard = options.shard;
     this.#options = options;
     const label = { shard: options.shard };
     this.#frames = options.counters.counter("gateway_frames_total", "Frames recorded", label);
-    this.#retries = options.counters.counter("gateway_frame_retries_total", "Frames sent again", label);
+    this.#publisher = new Publisher(options);
     this.#unbooked = options.counters.counter(
       "gateway_refusals_unbooked_total",
       "Refusals that found no room in the books",
       label,
     );
     this.#bytesGauge = options.counters.gauge("gateway_in_flight_bytes", "Bytes not yet recorded", label);
+    const { bus, spool } = options;
+    if (spool === undefined) return;
+    spool.onRoom = () => this.#roomAgain();
+    bus.onConnection((connected) => {
+      if (!connected) this.#spill("the record can't be reached");
+    });
+    // No answer may still be a yes: such a shard is given a moment (#look).
+    this.#publisher.onOutage = (outage) => {
+      if (outage.code !== "bus-timeout") this.#spill(outage.message);
+    };
+    // What an earlier process left goes first.
+    if (!spool.isEmpty) this.#spill("an earlier process left frames");
   }
 
-  /** The frame that the next line goes into, opened at need. Its receivedAtMs is the "now" of its lines. */
-  frame(): OpenFrame {
-    if (this.#open !== undefined && this.#open.lineCount > 0) return this.#open;
-    const receivedAtMs = this.#options.clock.nowMs();
-    // A frame may have waited with refusals alone: its first line is of now.
-    if (this.#open === undefined) this.#open = new OpenFrame(receivedAtMs);
-    else this.#open.restamp(receivedAtMs);
-    return this.#open;
+  /** The frame that the door's next line goes into, opened at need. Its receivedAtMs is the "now" of its lines. */
+  frame(door: Door): OpenFrame {
+    return this.#frameOf(this.#laneOf(door));
   }
 
   /** Whether `bytes` more fit the bound. A single request larger than the bound passes when nothing else is there. */
-  hasRoom(bytes: number): boolean {
-    const taken = this.#inFlightBytes + (this.#open?.bytes ?? 0);
+  hasRoom(bytes: number, door: Door): boolean {
+    const { spool } = this.#options;
+    if (this.#spooling && spool !== undefined && this.#laneOf(door) === this.#raw)
+      return spool.hasRoom((this.#raw.open?.bytes ?? 0) + bytes);
+    const taken = this.#inFlightBytes + (this.#raw.open?.bytes ?? 0) + (this.#asked.open?.bytes ?? 0);
     if (this.#inFlightFrames >= shardInFlightFramesMax) return false;
     return taken === 0 || taken + bytes <= shardInFlightBytesMax;
   }
@@ -116,7 +145,7 @@ export class ShardBatcher {
 
   /** The stream itself said that it is full. */
   get refusing(): boolean {
-    return this.#refusing;
+    return this.#publisher.refusing;
   }
 
   /**
@@ -124,41 +153,40 @@ export class ShardBatcher {
    * frame it went into.
    */
   append(tenant: string, door: Door, kind: Kind, bytes: Buffer, from: number, to: number): OpenFrame {
+    const lane = this.#laneOf(door);
     // Not stamped anew: the caller has judged the line by the frame as it is.
-    const frame = this.#open ?? this.frame();
+    const frame = lane.open ?? this.#frameOf(lane);
     frame.append(tenant, door, kind, bytes, from, to);
-    if (frame.bytes >= (this.#inFlightFrames >= loadedFrames ? frameBytesLoaded : frameBytesTarget))
-      this.flush();
-    else if (frame.lineCount === 1) this.#arm(frameAgeMsMax);
+    if (frame.bytes >= (this.#isLoaded ? frameBytesLoaded : frameBytesTarget)) this.#flush(lane);
+    else if (frame.lineCount === 1) this.#arm(lane, frameAgeMsMax);
     return frame;
   }
 
-  /** Books refusals of a tenant: they travel in the next frame. */
+  /** Books refusals of a tenant: they travel in the door's next frame. */
   refuse(tenant: string, door: Door, reason: string, count: number): void {
-    const full = this.#inFlightFrames >= shardInFlightFramesMax;
-    const taken = this.frame().refuse(tenant, door, reason, count);
+    const lane = this.#laneOf(door);
+    const full =
+      lane === this.#raw && this.#spooling
+        ? !this.hasRoom(frameBytesTarget, door)
+        : this.#inFlightFrames >= shardInFlightFramesMax;
+    const taken = this.#frameOf(lane).refuse(tenant, door, reason, count);
     if (taken === "no-room" && full) this.#unbooked.value += count;
     else if (taken === "no-room") {
-      this.flush();
+      this.#flush(lane);
       this.refuse(tenant, door, reason, count);
-    } else if (this.#cancelTimer === undefined) this.#arm(refusalAgeMsMax, false);
+    } else if (lane.cancelTimer === undefined) this.#arm(lane, refusalAgeMsMax, false);
   }
 
-  /** Sends the open frame soon when nothing else is on its way: a lone request need not wait for company. */
+  /** Sends the requests' open frame soon when nothing else is on its way: a lone one need not wait for company. */
   hurry(): void {
-    if (this.#inFlightFrames === 0 && this.#open !== undefined) this.#arm(0);
+    if (this.#inFlightFrames === this.#forwarding && this.#asked.open !== undefined)
+      this.#arm(this.#asked, 0);
   }
 
-  /** Closes and sends the open frame now. */
+  /** Closes and sends the open frames now. */
   flush(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
-    const frame = this.#open;
-    if (frame === undefined) return;
-    this.#open = undefined;
-    const identity: FrameIdentity = { kind: "boot", boot: this.#options.boot, n: this.#n++ };
-    const sent = this.#send(identity, encodeFrame(frame.close(identity)));
-    frame.sent(sent);
+    this.#flush(this.#raw);
+    this.#flush(this.#asked);
   }
 
   /** A part of a keyed request, as a frame of its own. */
@@ -174,90 +202,218 @@ export class ShardBatcher {
       sections: [{ ...section, kind: "plaintext" }],
       refusals: [],
     });
-    return this.#send(identity, data);
-  }
-
-  /** Sends what is open and settles when everything is recorded. */
-  async drain(): Promise<void> {
-    this.flush();
-    while (this.#inFlightFrames > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
-  }
-
-  /** Frames begun and not recorded. */
-  get pendingFrames(): number {
-    return this.#inFlightFrames + (this.#open === undefined ? 0 : 1);
-  }
-
-  #arm(ms: number, replace = true): void {
-    if (this.#cancelTimer !== undefined) {
-      if (!replace) return;
-      this.#cancelTimer();
-    }
-    this.#cancelTimer = this.#options.clock.after(ms, () => {
-      this.#cancelTimer = undefined;
-      // G4. Refusals alone wait until nothing is on its way, in the one open frame.
-      if (this.#open?.lineCount === 0 && this.#inFlightFrames > 0) this.#arm(refusalAgeMsMax);
-      else this.flush();
+    const { tenant, door, lineCount } = section;
+    return this.#send(messageId(this.shard, identity), data, (ack, tries) => {
+      // The sender has sent it twice. At a later try it may be our own resend that the broker has seen.
+      if (ack.duplicate && tries === 0) this.refuse(tenant, door, "duplicate", lineCount);
     });
   }
 
-  #send(identity: FrameIdentity, data: Buffer): SentFrame {
-    if (this.#inFlightFrames === 0) this.#progressMs = this.#options.clock.monotonicMs();
-    this.#inFlightFrames++;
-    this.#inFlightBytes += data.length;
-    this.#bytesGauge.value = this.#inFlightBytes;
-    const frame = { isRecorded: false, recorded: Promise.resolve() };
-    frame.recorded = this.#publishUntilRecorded(messageId(this.shard, identity), data).then(() => {
+  /** Sends what is open and settles when the record has everything, but for what is in the spool. */
+  async drain(): Promise<void> {
+    this.flush();
+    while (this.#inFlightFrames > this.#forwarding)
+      await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  /** At the end: frames of raw doors that the record does not have go to the spool. Answers how many could not. */
+  async park(): Promise<number> {
+    const { spool } = this.#options;
+    if (spool === undefined) return 0;
+    this.#parked = true;
+    if (this.#direct.size > 0 || this.#raw.open !== undefined) this.#spill("the gateway stops");
+    this.#flush(this.#raw);
+    return spool.close();
+  }
+
+  /** Frames begun that neither the record nor the spool has. */
+  get pendingFrames(): number {
+    const open = [this.#raw, this.#asked].filter((lane) => lane.open !== undefined).length;
+    return this.#inFlightFrames - this.#forwarding + open;
+  }
+
+  /** Frames of raw doors go to the spool, or come out of it. */
+  get spooling(): boolean {
+    return this.#spooling;
+  }
+
+  #laneOf(door: Door): Lane {
+    return door === "http" || door === "nats" ? this.#asked : this.#raw;
+  }
+
+  #frameOf(lane: Lane): OpenFrame {
+    if (lane.open !== undefined && lane.open.lineCount > 0) return lane.open;
+    const receivedAtMs = this.#options.clock.nowMs();
+    // A frame may have waited with refusals alone: its first line is of now.
+    if (lane.open === undefined) lane.open = new OpenFrame(receivedAtMs);
+    else lane.open.restamp(receivedAtMs);
+    return lane.open;
+  }
+
+  /** The broker, or the disk, is the slower one. */
+  get #isLoaded(): boolean {
+    return this.#spooling || this.#inFlightFrames >= loadedFrames;
+  }
+
+  /** Something of the lane is not yet in the record. */
+  #waitsFor(lane: Lane): boolean {
+    return this.#inFlightFrames > 0 || (lane === this.#raw && this.#spooling);
+  }
+
+  #flush(lane: Lane): void {
+    lane.cancelTimer?.();
+    lane.cancelTimer = undefined;
+    const frame = lane.open;
+    if (frame === undefined) return;
+    lane.open = undefined;
+    const { boot, bus, spool } = this.#options;
+    const identity: FrameIdentity = { kind: "boot", boot, n: this.#n++ };
+    const id = messageId(this.shard, identity);
+    const data = encodeFrame(frame.close(identity));
+    if (lane === this.#raw && spool !== undefined) {
+      const { receivedAtMs } = frame;
+      if (!bus.connected) this.#spill("the record can't be reached");
+      if (this.#spooling) spool.append({ id, data, receivedAtMs });
+      else this.#sendDirect({ id, data, receivedAtMs, spooled: false });
+    } else frame.sent(this.#send(id, data));
+  }
+
+  #arm(lane: Lane, ms: number, replace = true): void {
+    if (lane.cancelTimer !== undefined) {
+      if (!replace) return;
+      lane.cancelTimer();
+    }
+    lane.cancelTimer = this.#options.clock.after(ms, () => {
+      lane.cancelTimer = undefined;
+      // G4. Refusals alone wait until nothing is on its way, in the one open frame.
+      if (lane.open?.lineCount === 0 && this.#waitsFor(lane)) this.#arm(lane, refusalAgeMsMax);
+      else this.#flush(lane);
+    });
+  }
+
+  #send(id: string, data: Uint8Array, onAck?: (ack: PublishAck, tries: number) => void): SentFrame {
+    let settle = () => {};
+    const recorded = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    const frame = { isRecorded: false, recorded };
+    this.#begin(data);
+    // Not caught: what is no outage is our own bug, and ends the process.
+    void this.#publisher.publish(id, data).then((answer) => {
+      if (answer !== undefined) onAck?.(answer.ack, answer.tries);
+      this.#end(data, true);
       frame.isRecorded = true;
+      settle();
     });
     return frame;
   }
 
-  async #publishUntilRecorded(id: string, data: Buffer): Promise<void> {
-    const { bus, clock, log } = this.#options;
-    for (let tries = 0; ; tries++) {
-      if (!bus.connected) await reconnected(bus);
-      try {
-        await bus.publish(this.shard, id, data);
-        break;
-      } catch (error) {
-        this.#retries.value++;
-        const full = isOutage(error, "stream-full");
-        if (full !== this.#refusing || clock.monotonicMs() - this.#saidMs > sayAgainMs) {
-          this.#saidMs = clock.monotonicMs();
-          log.warn(
-            { shard: this.shard, frame: id, why: messageOf(error) },
-            "frames not recorded, sending them again",
-          );
-        }
-        this.#refusing = full;
-        if (bus.connected) await clock.sleep(Math.min(retryMostMs, retryFirstMs * 2 ** Math.min(tries, 10)));
-      }
+  #sendDirect(frame: DirectFrame): void {
+    this.#begin(frame.data);
+    this.#direct.add(frame);
+    const isSpooled = () => frame.spooled;
+    void this.#publisher.publish(frame.id, frame.data, isSpooled).then(() => {
+      if (frame.spooled) return;
+      this.#direct.delete(frame);
+      this.#end(frame.data, true);
+    });
+  }
+
+  #begin(data: Uint8Array): void {
+    if (this.#inFlightFrames === 0) this.#progressMs = this.#options.clock.monotonicMs();
+    this.#inFlightFrames++;
+    this.#inFlightBytes += data.length;
+    this.#bytesGauge.value = this.#inFlightBytes;
+    if (this.#options.spool !== undefined) this.#look();
+  }
+
+  #end(data: Uint8Array, recorded: boolean): void {
+    if (recorded) {
+      this.#frames.value++;
+      this.#progressMs = this.#options.clock.monotonicMs();
     }
-    this.#refusing = false;
-    this.#frames.value++;
-    this.#progressMs = clock.monotonicMs();
     this.#inFlightFrames--;
     this.#inFlightBytes -= data.length;
     this.#bytesGauge.value = this.#inFlightBytes;
+    this.#roomAgain();
+    if (this.#inFlightFrames === this.#forwarding) for (const wake of this.#idleWaiters.splice(0)) wake();
+  }
+
+  #roomAgain(): void {
     this.#room?.settle();
     this.#room = undefined;
-    if (this.#inFlightFrames === 0) for (const wake of this.#idleWaiters.splice(0)) wake();
   }
-}
 
-function reconnected(bus: Bus): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = bus.onConnection((connected) => {
-      if (!connected) return;
-      stop();
-      resolve();
+  /** G5. A shard that answers nothing is one that says no, a little later. */
+  #look(ms = spoolStuckMs): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    this.#options.clock.after(ms, () => {
+      this.#isLooking = false;
+      if (this.#inFlightFrames === 0) return;
+      const isStuck = this.stuckMs() >= spoolStuckMs;
+      // Seen twice: after a pause of this process the answers may lie there, unread.
+      if (isStuck && ms === lookAgainMs) this.#spill("the shard does not answer");
+      this.#look(isStuck ? lookAgainMs : spoolStuckMs);
     });
-    if (bus.connected) {
-      stop();
-      resolve();
+  }
+
+  /**
+   * G5. From now on frames of raw doors go to the spool, what is in flight first. Where the spool has no room for all
+   * of it, it stays in memory and is sent from there, before anything of the spool.
+   */
+  #spill(why: string): void {
+    const { spool, log } = this.#options;
+    if (spool === undefined) return;
+    const isNew = !this.#spooling;
+    if (isNew) {
+      log.warn({ shard: this.shard, why, inFlight: this.#direct.size }, "spool: in use");
+      this.#spooling = true;
+      if (!this.#parked) void this.#forward(spool);
     }
-  });
+    // Later the spool holds newer ones. At the end, not to lose them counts for more than the order.
+    if (this.#direct.size === 0 || !(isNew || this.#parked)) return;
+    const bytes = [...this.#direct].reduce((sum, { data }) => sum + data.length, 0);
+    if (!spool.fits(bytes)) return;
+    for (const frame of this.#direct) {
+      frame.spooled = true;
+      spool.append(frame);
+      this.#end(frame.data, false);
+    }
+    this.#direct.clear();
+  }
+
+  /** One at a time: so the order of the spool is the order of the record, whatever has to be sent again. */
+  async #forward(spool: ShardSpool): Promise<void> {
+    const { bus, clock, log } = this.#options;
+    const startedMs = clock.monotonicMs();
+    let frames = 0;
+    while (!this.#parked) {
+      if (!bus.connected) await reconnected(bus);
+      const frame = this.#direct.size > 0 ? undefined : await spool.next();
+      if (frame !== undefined) {
+        this.#forwarding = 1;
+        this.#begin(frame.data);
+        await this.#publisher.publish(frame.id, frame.data);
+        spool.done();
+        frames++;
+        this.#forwarding = 0;
+        this.#end(frame.data, true);
+      } else if (this.#takesAgain(spool)) break;
+      else await clock.sleep(retryFirstMs);
+    }
+    if (this.#parked) return;
+    this.#spooling = false;
+    this.#roomAgain();
+    const ms = Math.round(clock.monotonicMs() - startedMs);
+    log.info({ shard: this.shard, frames, ms }, "spool: empty, all forwarded");
+  }
+
+  #takesAgain(spool: ShardSpool): boolean {
+    const { bus } = this.#options;
+    const well = bus.connected && !this.refusing && this.stuckMs() < spoolStuckMs;
+    return well && this.#direct.size === 0 && spool.isEmpty;
+  }
 }
 
 /**

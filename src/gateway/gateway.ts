@@ -1,7 +1,8 @@
 // Opens the doors and joins them to the record.
 //
-// On close: doors first (they take what has arrived), then the frames on their way are awaited. What the record could
-// not take by then is said with its count, never dropped in silence.
+// On close: doors first (they take what has arrived), then the frames on their way are awaited. What the record has not
+// taken by then goes to the spool where it came by a raw door; the rest is said with its count, never dropped in silence.
+import { join } from "node:path";
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Counters } from "../base/counters.ts";
@@ -23,6 +24,8 @@ import { KeyCache } from "./key-cache.ts";
 import { Refusals } from "./refusals.ts";
 import { RequestAcceptor } from "./request.ts";
 import { Routes } from "./routes.ts";
+import { ShardSpool } from "./spool.ts";
+import type { SpoolFiles } from "./spool-files.ts";
 import { Tally } from "./tally.ts";
 
 export interface GatewayOptions {
@@ -33,25 +36,30 @@ export interface GatewayOptions {
   random: Random;
   counters: Counters;
   log: Log;
+  /** This gateway's own folder, and the bytes of all its shards together. Without one raw doors wait in memory alone. */
+  spool?: { folder: string; bytes: number; files: SpoolFiles };
 }
 
 export interface Gateway {
   /** Where the doors listen, by their names. */
   addresses: Record<string, Address>;
   health(): { ok: boolean; [field: string]: unknown };
-  /** Settles within about `withinMs`; answers how many frames the record does not have. */
+  /** Settles within about `withinMs`; answers how many frames neither the record nor the spool has. */
   close(withinMs: number): Promise<number>;
 }
 
 /** A shard that has taken nothing for this long makes the gateway unhealthy. */
 const stuckMsMax = 10_000;
+/** Of the time to close: for what the spool still has to write. */
+const parkMsMax = 700;
 
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { settings, bus, directory, clock, random, counters, log } = options;
   const boot = random.bytes(16);
+  const spools = await openSpools(options);
   const batchers = Array.from(
     { length: settings.shards },
-    (_, shard) => new ShardBatcher({ shard, boot, bus, clock, counters, log }),
+    (_, shard) => new ShardBatcher({ shard, boot, bus, clock, counters, log, spool: spools[shard] }),
   );
   const routes = new Routes(directory, batchers, clock, settings.retention);
   const routers: Partial<Record<Kind, Router>> = { plaintext: createPlainRouter() };
@@ -66,6 +74,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       record: bus.connected,
       directory: directory.live,
       stuck,
+      ...(spools.length > 0 && { spool: spoolHealth(spools, clock) }),
     };
   };
   const routerOf = (kind: Kind): Router => {
@@ -110,11 +119,50 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     addresses: Object.assign({}, ...open.map((door) => door.addresses)) as Record<string, Address>,
     health,
     async close(withinMs) {
-      const deadline = clock.sleep(withinMs);
+      const parkMs = spools.length > 0 ? Math.min(parkMsMax, withinMs / 2) : 0;
+      const deadline = clock.sleep(withinMs - parkMs);
       await Promise.race([Promise.all(open.map((door) => door.close())), deadline]);
       await Promise.race([Promise.all(batchers.map((batcher) => batcher.drain())), deadline]);
-      return batchers.reduce((sum, batcher) => sum + batcher.pendingFrames, 0);
+      const left = Promise.all(batchers.map((batcher) => batcher.park()));
+      const unwritten = (await Promise.race([left, clock.sleep(parkMs)])) ?? spools.map((s) => s.unwritten);
+      const bytes = spools.reduce((sum, spool) => sum + spool.status().bytes, 0);
+      if (bytes > 0) log.warn({ bytes }, "stopped with frames in the spool: the next start forwards them");
+      return [...unwritten, ...batchers.map((b) => b.pendingFrames)].reduce((sum, n) => sum + n, 0);
     },
+  };
+}
+
+function openSpools({
+  settings,
+  spool,
+  clock,
+  random,
+  counters,
+  log,
+}: GatewayOptions): Promise<ShardSpool[]> {
+  if (spool === undefined) return Promise.resolve([]);
+  const { files, folder, bytes } = spool;
+  const bytesMax = Math.floor(bytes / settings.shards);
+  const common = { bytesMax, files, clock, random, counters, log };
+  return Promise.all(
+    Array.from({ length: settings.shards }, (_, shard) =>
+      ShardSpool.open({ ...common, shard, folder: join(folder, `shard-${shard}`) }),
+    ),
+  );
+}
+
+/** The sums, and each shard that has something in its spool or can't write it. */
+function spoolHealth(spools: readonly ShardSpool[], clock: Clock): object {
+  const shards = spools.flatMap((spool, shard) => {
+    const { oldestMs, ...status } = spool.status();
+    const oldestSeconds = oldestMs === 0 ? 0 : Math.max(0, Math.round((clock.nowMs() - oldestMs) / 1000));
+    return status.bytes > 0 || status.failing ? [{ shard, ...status, oldestSeconds }] : [];
+  });
+  return {
+    bytes: shards.reduce((sum, { bytes }) => sum + bytes, 0),
+    frames: shards.reduce((sum, { frames }) => sum + frames, 0),
+    oldestSeconds: Math.max(0, ...shards.map(({ oldestSeconds }) => oldestSeconds)),
+    shards,
   };
 }
 

@@ -68,7 +68,7 @@ export class RequestAcceptor {
     const frames = new Set<OpenFrame>();
     const sent: Promise<SentFrame>[] = [];
     const accepted = this.#lines(body, 0, body.length, refused, (from, to, seconds) => {
-      const frame = batcher.frame();
+      const frame = batcher.frame(door);
       const late = outside(seconds, frame.nowSeconds, reach);
       if (late !== undefined) return late;
       if (!frames.has(frame)) {
@@ -131,7 +131,8 @@ export class RequestAcceptor {
     const no = (why: string): Verdict => ({ kind: "not-recorded", recorded: "none", why });
     if (!this.#options.bus.connected) return no("the record can't be reached");
     if (batcher.refusing) return no("the record of this shard is full");
-    if (!batcher.hasRoom(bytes)) return no("too much is waiting to be recorded for this shard");
+    if (!batcher.hasRoom(bytes, this.#options.door))
+      return no("too much is waiting to be recorded for this shard");
     return undefined;
   }
 

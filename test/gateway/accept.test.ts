@@ -18,7 +18,7 @@ async function fill(world: GatewayWorld): Promise<void> {
   const chunk = Buffer.from(`${world.members[0].writeKey}.${filler} 1\n`.repeat(64));
   for (let n = 0; n < 400 && sink.take(chunk) === undefined; n++);
   await world.clock.pass(1000);
-  assert.equal(world.batchers[0]?.hasRoom(1000), false);
+  assert.equal(world.batchers[0]?.hasRoom(1000, "tcp"), false);
 }
 
 test("lines of several tenants go to their shards, keys stripped; bad ones are booked with their reason", async () => {

@@ -6,7 +6,7 @@ import { nameOf, withGateway, type GatewayWorld } from "./world.ts";
 
 function line(world: GatewayWorld, text: string, shard = 0): void {
   const bytes = Buffer.from(text);
-  world.batchers[shard]?.frame();
+  world.batchers[shard]?.frame("tcp");
   world.batchers[shard]?.append("t", "tcp", "plaintext", bytes, 0, bytes.length);
 }
 
@@ -94,10 +94,13 @@ test("G2: frames and bytes in flight are bounded per shard; a shard that says no
     assert(full !== undefined && other !== undefined);
     world.fault = (shard) => (shard === 0 ? "stream-full" : "none");
     let lines = 0;
-    for (; full.hasRoom(1000) && lines < 100_000; lines++) line(world, "x".repeat(999));
+    for (; full.hasRoom(1000, "tcp") && lines < 100_000; lines++) line(world, "x".repeat(999));
     assert(lines > 15_000 && lines < 18_000, String(lines));
     await world.clock.pass(1000);
-    assert.deepEqual([full.refusing, full.hasRoom(1000), other.hasRoom(1000)], [true, false, true]);
+    assert.deepEqual(
+      [full.refusing, full.hasRoom(1000, "tcp"), other.hasRoom(1000, "tcp")],
+      [true, false, true],
+    );
     let room = false;
     void full.whenRoom().then(() => (room = true));
     line(world, "b 1", 1);

@@ -9,6 +9,7 @@ import { KeyCache } from "../../src/gateway/key-cache.ts";
 import { Refusals } from "../../src/gateway/refusals.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { Routes } from "../../src/gateway/routes.ts";
+import { ShardSpool } from "../../src/gateway/spool.ts";
 import { Tally } from "../../src/gateway/tally.ts";
 import { createPlainRouter } from "../../src/kernel/plain-router.ts";
 import type { Ladder } from "../../src/metric/bucket.ts";
@@ -19,6 +20,7 @@ import { homeOf } from "../../src/tenant/routing.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { hearLog } from "../harness/log.ts";
+import { MemoryDisk } from "./spool-disk.ts";
 import { follow, withWorld, type World as DirectoryWorld } from "../tenant/directory-world.ts";
 
 export const ladder: Ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
@@ -42,6 +44,10 @@ export interface GatewayWorld extends DirectoryWorld {
   fault: (shard: number, id: string) => PublishFault;
   heard: ReturnType<typeof hearLog>;
   batchers: ShardBatcher[];
+  /** The disk of the spool, where the test asked for one. */
+  disk: MemoryDisk;
+  /** Another gateway process of the same name, on the same disk; nobody told the first one. */
+  again(): Promise<ShardBatcher[]>;
   routes: Routes;
   acceptor: RequestAcceptor;
   /** members[s] is at home on shard s. */
@@ -57,7 +63,10 @@ export interface GatewayWorld extends DirectoryWorld {
   refusals(shard: number): Promise<string[]>;
 }
 
-export async function withGateway(body: (world: GatewayWorld) => Promise<void>): Promise<void> {
+export async function withGateway(
+  body: (world: GatewayWorld) => Promise<void>,
+  spoolBytes?: number,
+): Promise<void> {
   await withWorld(async (base) => {
     for (let shard = 0; shard < shards; shard++)
       await base.bus.ensureStream(shard, { bytesMax: 1e9, duplicateWindowMs: 1000 });
@@ -75,11 +84,24 @@ export async function withGateway(body: (world: GatewayWorld) => Promise<void>):
     const own: MemoryBus = base.bus.another({ onPublish: (shard, id) => world.fault(shard, id) });
     const reachOf = (tenant: Tenant) => tenantReach(tenant, ladder);
     const common = { bus: own, clock: base.clock };
-    const boot = seededRandom(11).bytes(16);
-    const batchers = Array.from(
-      { length: shards },
-      (_, shard) => new ShardBatcher({ ...common, shard, boot, counters, log: heard.log }),
-    );
+    const disk = new MemoryDisk();
+    let lives = 10;
+    const again = async () => {
+      const random = seededRandom(++lives);
+      const boot = random.bytes(16);
+      const out: ShardBatcher[] = [];
+      for (let shard = 0; shard < shards; shard++) {
+        const of = { ...common, shard, random, counters, log: heard.log };
+        const at = { folder: `spool/shard-${shard}`, files: disk };
+        const spool =
+          spoolBytes === undefined
+            ? undefined
+            : await ShardSpool.open({ ...of, ...at, bytesMax: spoolBytes / shards });
+        out.push(new ShardBatcher({ ...of, boot, spool }));
+      }
+      return out;
+    };
+    const batchers = await again();
     const routes = new Routes(directory, batchers, base.clock, ladder);
     const router = createPlainRouter();
     const keys = new KeyCache(routes);
@@ -104,6 +126,8 @@ export async function withGateway(body: (world: GatewayWorld) => Promise<void>):
       fault: () => "none",
       heard,
       batchers,
+      disk,
+      again,
       routes,
       acceptor: new RequestAcceptor({
         ...common,

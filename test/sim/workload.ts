@@ -31,8 +31,8 @@ export class Workload {
       const bad = random.next() < 0.05;
       const value = this.#next++;
       const line = Buffer.from(bad ? `junk${value}` : this.#line(value));
-      if (!gateway.batcher.hasRoom(line.length + 1)) return;
-      gateway.batcher.frame();
+      if (!gateway.batcher.hasRoom(line.length + 1, "tcp")) return;
+      gateway.batcher.frame("tcp");
       gateway.batcher.append(tenant, "tcp", "plaintext", line, 0, line.length);
       if (!bad) gateway.taken.push(value);
     }
