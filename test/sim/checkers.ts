@@ -76,6 +76,16 @@ export function checkDoors(world: SimWorld, workload: Workload): string[] {
   return wrong;
 }
 
+/** Nothing is left in a spool, and none of it was given up. A disk that fails may keep what was forwarded long ago. */
+export function checkSpools(world: SimWorld): string[] {
+  const wrong = world.gateways
+    .filter(({ counters }) => counters.text().includes("gateway_spool_dropped_total"))
+    .map(({ name }) => `${name} gave up a place of its spool`);
+  if (world.faults.diskFails === 0)
+    for (const path of world.disk.segments()) wrong.push(`${path} was not forwarded`);
+  return wrong;
+}
+
 interface Expected {
   points: Map<string, { count: number; sum: number }>;
   books: Map<string, number>;

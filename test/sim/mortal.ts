@@ -7,6 +7,7 @@ import type { Clock } from "../../src/base/clock.ts";
 import { Outage } from "../../src/base/errors.ts";
 import type { Random } from "../../src/base/random.ts";
 import type { Bus, Reader } from "../../src/bus/bus.ts";
+import type { SpoolFile, SpoolFiles } from "../../src/gateway/spool-files.ts";
 import type { ShardStore } from "../../src/store/store.ts";
 
 export interface Faults {
@@ -20,6 +21,8 @@ export interface Faults {
   commitLost: number;
   /** The commit is on its way while its answer is taken for lost: it arrives later, if at all. */
   commitLate: number;
+  /** Each verb of the spool's disk. */
+  diskFails: number;
   delayMsMost: number;
 }
 
@@ -100,6 +103,40 @@ export class Mortal {
         return typeof value === "function" ? (value.bind(target) as unknown) : value;
       },
     });
+  }
+
+  /** A write that a death interrupts may have happened; one that fails has happened in part, or not. */
+  files(files: SpoolFiles): { files: SpoolFiles; born(): void } {
+    let isBorn = false;
+    const ask = <T>(question: () => Promise<T>): Promise<T> =>
+      !isBorn
+        ? question()
+        : this.call(
+            this.chance(this.#faults.diskFails)
+              ? () => Promise.reject(new Error("EIO: by chance"))
+              : question,
+          );
+    const file = (of: SpoolFile): SpoolFile => ({
+      write: (pieces, at) => ask(() => of.write(pieces, at)),
+      read: (at, length) => ask(() => of.read(at, length)),
+      sync: () => ask(() => of.sync()),
+      close: () => this.call(() => of.close()),
+    });
+    const mortal: SpoolFiles = {
+      makeFolder: (path) => ask(() => files.makeFolder(path)),
+      list: (path) => ask(() => files.list(path)),
+      create: (path) => ask(async () => file(await files.create(path))),
+      open: (path) => ask(async () => file(await files.open(path))),
+      readSmall: (path) => ask(() => files.readSmall(path)),
+      replaceSmall: (path, text) => ask(() => files.replaceSmall(path, text)),
+      remove: (path) => ask(() => files.remove(path)),
+    };
+    return {
+      files: mortal,
+      born: () => {
+        isBorn = true;
+      },
+    };
   }
 
   store(store: ShardStore): ShardStore {

@@ -8,7 +8,7 @@ const first = Number(process.env["MILLRACE_SEED"] ?? Date.now() % 1_000_000);
 const seeds = 300;
 
 test(`${seeds} runs of a shard in trouble count every point once (MILLRACE_SEED=${first})`, async () => {
-  const totals = { frames: 0, points: 0, repeated: 0, lives: 0, commits: 0, lost: 0 };
+  const totals = { frames: 0, points: 0, repeated: 0, lives: 0, commits: 0, lost: 0, spooled: 0 };
   for (let seed = first; seed < first + seeds; seed++) {
     const outcome = await simulate(seed);
     assert.deepEqual(outcome.wrong, [], report(outcome));

@@ -1,6 +1,6 @@
 // One run of the simulation: a time of trouble, a time of rest, and what must hold then.
 import { settle } from "../harness/clock.ts";
-import { checkCommits, checkDoors, checkStore } from "./checkers.ts";
+import { checkCommits, checkDoors, checkSpools, checkStore } from "./checkers.ts";
 import { Workload } from "./workload.ts";
 import { SimWorld } from "./world.ts";
 
@@ -12,14 +12,22 @@ export interface Outcome {
   /** Sentences; none: all is well. */
   wrong: string[];
   /** To see that something happened. */
-  seen: { frames: number; points: number; repeated: number; lives: number; commits: number; lost: number };
+  seen: {
+    frames: number;
+    points: number;
+    repeated: number;
+    lives: number;
+    commits: number;
+    lost: number;
+    spooled: number;
+  };
 }
 
 export async function simulate(seed: number): Promise<Outcome> {
   const world = new SimWorld(seed);
   const workload = new Workload(world);
   await world.start();
-  world.addGateway();
+  await world.addGateway();
   world.addLife();
   for (let step = 10 + world.random.below(stepsMost); step > 0; step--) {
     await trouble(world, workload);
@@ -45,6 +53,7 @@ export async function simulate(seed: number): Promise<Outcome> {
       lives: world.lives.length,
       commits: world.accepted.length,
       lost: world.lost.size,
+      spooled: world.disk.writes,
     },
   };
 }
@@ -55,7 +64,7 @@ async function trouble(world: SimWorld, workload: Workload): Promise<void> {
   const pick = <T>(all: readonly T[]): T | undefined => all[random.below(all.length)];
   const gateways = world.living(world.gateways);
   const lives = world.living(world.lives);
-  const gateway = pick(gateways) ?? world.addGateway();
+  const gateway = pick(gateways) ?? (await world.addGateway());
   const life = pick(lives) ?? world.addLife();
   const draw = random.next();
   if (draw < 0.45) workload.raw(gateway);
@@ -69,7 +78,7 @@ async function trouble(world: SimWorld, workload: Workload): Promise<void> {
     life.mortal.hold(random.below(5000));
     world.addLife();
   } else if (draw < 0.91) gateway.mortal.kill();
-  else if (draw < 0.93) world.addGateway();
+  else if (draw < 0.93) await world.addGateway();
   else if (draw < 0.95) await world.loseFrame();
   else if (draw < 0.97) life.actor.stop();
   else if (draw < 0.985) world.clock.setWall(world.clock.nowMs() + random.below(600_000) - 300_000);
@@ -84,13 +93,15 @@ function reconnectLater(world: SimWorld, bus: { disconnect(): void; reconnect():
 /** Nothing fails any more: everything that lives comes to its end, within bounds. */
 async function rest(world: SimWorld, workload: Workload): Promise<string[]> {
   world.faults.on = false;
-  if (world.living(world.gateways).length === 0) world.addGateway();
+  // What the dead left in their spools is forwarded by whoever has their name next.
+  for (const name of new Set(world.gateways.map((gateway) => gateway.name)))
+    if (!world.living(world.gateways).some((gateway) => gateway.name === name)) await world.addGateway(name);
   world.addLife();
   const settled = async () => {
     const { lastSequence } = await world.broker.streamState(0);
     return (
       workload.open === 0 &&
-      world.living(world.gateways).every(({ batcher }) => batcher.pendingFrames === 0) &&
+      world.living(world.gateways).every(({ batcher }) => batcher.pendingFrames === 0 && !batcher.spooling) &&
       (lastSequence === 0 || world.accepted.at(-1)?.to === lastSequence)
     );
   };
@@ -108,6 +119,7 @@ async function rest(world: SimWorld, workload: Workload): Promise<string[]> {
           .join(" ")}, ` +
         `committed up to ${world.accepted.at(-1)?.to ?? 0}`,
     );
+  wrong.push(...checkSpools(world));
   for (const { mortal } of [...world.gateways, ...world.lives]) mortal.kill();
   await settle();
   return wrong;

@@ -8,22 +8,29 @@ import { createMemoryBus, type MemoryBus, type PublishFault } from "../../src/bu
 import { Tally } from "../../src/gateway/tally.ts";
 import { ShardBatcher } from "../../src/gateway/batch.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
+import { ShardSpool } from "../../src/gateway/spool.ts";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
 import { createPlainRouter } from "../../src/kernel/plain-router.ts";
 import { type Ladder, longestSpan } from "../../src/metric/bucket.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
 import type { ShardStore, StoreEngine } from "../../src/store/store.ts";
 import { ShardActor, type Ended } from "../../workers/shard-actor.ts";
+import { MemoryDisk } from "../gateway/spool-disk.ts";
 import { ManualClock } from "../harness/clock.ts";
 import { silentLog } from "../harness/log.ts";
 import { Mortal, type Faults } from "./mortal.ts";
 
 export const ladder: Ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
 
+export const gatewayNames = ["red", "green", "blue"] as const;
+
 export interface Gateway {
+  /** Of its spool. */
+  name: string;
   mortal: Mortal;
   bus: MemoryBus;
   batcher: ShardBatcher;
+  counters: Counters;
   acceptor: RequestAcceptor;
   /** Points (by their value) that went into its frames without a verdict of their own. */
   taken: number[];
@@ -51,6 +58,8 @@ export class SimWorld {
   readonly clock = new ManualClock();
   readonly faults: Faults;
   readonly engine: StoreEngine = createMemoryEngine();
+  /** The gateways' spools. */
+  readonly disk = new MemoryDisk();
   /** The broker as it is, without faults. */
   readonly broker: MemoryBus;
   /** Everything that was ever recorded, whatever became of it later. */
@@ -77,6 +86,7 @@ export class SimWorld {
       answerLost: rarely(),
       commitLost: rarely(),
       commitLate: rarely(),
+      diskFails: rarely() / 3,
       delayMsMost: 1 + random.below(60),
     };
     this.#publishFaults = [
@@ -97,20 +107,28 @@ export class SimWorld {
     });
   }
 
-  addGateway(): Gateway {
+  /** With the spool of the one that had the name before; by default it takes a name that nobody alive has. */
+  async addGateway(name?: string): Promise<Gateway> {
     const mortal = this.#mortal("gateway");
+    const taken = new Set(this.living(this.gateways).map((one) => one.name));
+    const own = name ?? gatewayNames.find((one) => !taken.has(one)) ?? mortal.name;
     const faults = { onPublish: () => this.#publishFault() };
     const bus = this.broker.another(faults);
     const counters = new Counters();
     const { clock } = mortal;
-    const batcher = new ShardBatcher({
-      shard: 0,
-      boot: this.random.bytes(16),
-      bus: mortal.bus(bus),
-      clock,
-      counters,
-      log: silentLog,
+    const common = { shard: 0, clock, counters, log: silentLog };
+    // The disk answers at once until the gateway is there: time passes only between two steps.
+    const { files, born } = mortal.files(this.disk);
+    const spool = await ShardSpool.open({
+      ...common,
+      folder: `spool/${own}`,
+      bytesMax: 4096 << this.random.below(10),
+      files,
+      random: this.random,
     });
+    born();
+    const boot = this.random.bytes(16);
+    const batcher = new ShardBatcher({ ...common, boot, bus: mortal.bus(bus), spool });
     const acceptor = new RequestAcceptor({
       door: "http",
       router: createPlainRouter(),
@@ -119,7 +137,7 @@ export class SimWorld {
       reachOf: () => [{ fromSeconds: 0, spanSeconds: longestSpan(ladder) }],
       tally: new Tally(counters, "http"),
     });
-    const gateway = { mortal, bus, batcher, acceptor, taken: [] };
+    const gateway = { name: own, mortal, bus, batcher, counters, acceptor, taken: [] };
     this.gateways.push(gateway);
     return gateway;
   }
