@@ -215,7 +215,9 @@ export class ShardSpool {
     this.#segments = [...found, ...this.#segments];
     this.#diskBytes += found.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#next = Math.max(this.#next, (found.at(-1)?.number ?? 0) + 1);
-    if (found.length > 0) this.#voice.leftBehind(this.#diskBytes);
+    if (this.#diskBytes > 0) this.#voice.leftBehind(this.#diskBytes);
+    // Begun, never written.
+    for (const segment of found) if (segment.bytes === 0) await this.#drop(segment);
   }
 
   /** The next good frame of the segment, or undefined after damage. */

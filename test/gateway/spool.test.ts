@@ -144,7 +144,6 @@ test("what was forwarded is noted once a second: the next process begins there",
 });
 
 test("S3: a torn end costs the record that it tore; damage in the middle costs what it touches, and is said", async () => {
-  const bench = new Bench();
   const f = async (damage: (bytes: Buffer) => Buffer, expected: number[], why: string | undefined) => {
     const fresh = new Bench();
     await fresh.open();
@@ -184,7 +183,6 @@ test("S3: a torn end costs the record that it tore; damage in the middle costs w
   );
   await f(flip(3), [], "torn"); // not a segment of ours
   await f(() => Buffer.alloc(0), [], undefined);
-  await bench.open();
 });
 
 test("D2: a record that a sender wrote into its lines is not found behind a damaged place", async () => {
