@@ -153,7 +153,7 @@ export class RawSink implements LineSink {
           // NaN, a line without time stamp, compares false both times.
           if (seconds < oldestHeld(frame.nowSeconds, route.reach)) reason = reasonCode["too-old"];
           else if (seconds > frame.nowSeconds + aheadSecondsMax) reason = reasonCode["too-new"];
-          else reason = route.gate?.judge(bytes, from, to) ?? 0;
+          else reason = route.gate?.judge(bytes, from, to, kind) ?? 0;
           if (reason === 0) {
             batcher.append(route.tenant.id, door, kind, bytes, from, to);
             tally.accepted(batcher.shard, 1);

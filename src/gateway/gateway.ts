@@ -12,7 +12,7 @@ import type { Bus } from "../bus/bus.ts";
 import type { Address, Settings } from "../config/settings.ts";
 import type { Router } from "../kernel/kernel.ts";
 import { createPlainRouter } from "../kernel/plain-router.ts";
-import type { Kind } from "../metric/frame.ts";
+import { hex, type Kind } from "../metric/frame.ts";
 import type { Directory } from "../tenant/directory.ts";
 import { tenantReach } from "../tenant/rules.ts";
 import { RawSink } from "./accept.ts";
@@ -21,6 +21,8 @@ import { ConnectionBounds } from "./connection-bounds.ts";
 import type { DoorContext, OpenDoor } from "./door.ts";
 import { doors } from "./doors.ts";
 import { KeyCache } from "./key-cache.ts";
+import { Gates } from "./limits.ts";
+import { Rates } from "./rates.ts";
 import { Refusals } from "./refusals.ts";
 import { RequestAcceptor } from "./request.ts";
 import { Routes } from "./routes.ts";
@@ -61,7 +63,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     { length: settings.shards },
     (_, shard) => new ShardBatcher({ shard, boot, bus, clock, counters, log, spool: spools[shard] }),
   );
-  const routes = new Routes(directory, batchers, clock, settings.retention);
+  const rates = new Rates({ id: hex(boot), bus, clock, counters });
+  const gates = new Gates(rates, settings);
+  const routes = new Routes(directory, batchers, clock, settings.retention, (tenant) => gates.of(tenant));
   const routers: Partial<Record<Kind, Router>> = { plaintext: createPlainRouter() };
   const keys = new KeyCache(routes);
   const refusals = new Refusals();
@@ -109,11 +113,16 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
         bus,
         clock,
         reachOf: (tenant) => tenantReach(tenant, settings.retention),
+        gateOf: (tenant) => gates.of(tenant),
         tally: new Tally(counters, door),
       }),
     health,
   };
-  const open = await openAll(context);
+  await rates.start();
+  const open = await openAll(context).catch((error: unknown) => {
+    rates.stop();
+    throw error;
+  });
 
   return {
     addresses: Object.assign({}, ...open.map((door) => door.addresses)) as Record<string, Address>,
@@ -122,6 +131,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       const parkMs = spools.length > 0 ? Math.min(parkMsMax, withinMs / 2) : 0;
       const deadline = clock.sleep(withinMs - parkMs);
       await Promise.race([Promise.all(open.map((door) => door.close())), deadline]);
+      rates.stop();
       await Promise.race([Promise.all(batchers.map((batcher) => batcher.drain())), deadline]);
       const left = Promise.all(batchers.map((batcher) => batcher.park()));
       const unwritten = (await Promise.race([left, clock.sleep(parkMs)])) ?? spools.map((s) => s.unwritten);

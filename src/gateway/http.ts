@@ -3,6 +3,7 @@
 //   202 { accepted, refused: [{ line, reason, text }] }   every good line is recorded
 //   400 the same body: no line was good      401 unknown key      403 may not write      410 the tenant was deleted
 //   413 the body is too large                415 the body is compressed
+//   429 + Retry-After { error: rate-limit }: more than the tenant may send, nothing of it was taken
 //   503 + Retry-After { error, recorded: none | part | unknown }
 //
 // S1. Who sends is known before a byte of the body is read: a stranger costs no memory.
@@ -200,6 +201,11 @@ function answer(reply: FastifyReply, verdict: Verdict): unknown {
       });
     case "not-recorded":
       return later(reply, verdict.why, verdict.recorded);
+    case "limited":
+      return reply
+        .code(429)
+        .header("Retry-After", String(Math.ceil(verdict.retryAfterMs / 1000)))
+        .send({ error: verdict.reason, retryAfterMs: verdict.retryAfterMs });
     default:
       return unreachable(verdict);
   }

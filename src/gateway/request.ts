@@ -12,10 +12,12 @@ import type { Router } from "../kernel/kernel.ts";
 import { aheadSecondsMax } from "../metric/bucket.ts";
 import { oldestHeld, type Reach } from "../metric/ladder-rules.ts";
 import type { Door } from "../metric/frame.ts";
+import { isSeparator } from "../metric/line.ts";
 import { reasons, type Reason } from "../metric/reason.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import { keyedId, type SentFrame, type ShardBatcher } from "./batch.ts";
 import type { OpenFrame } from "./open-frame.ts";
+import type { LineGate } from "./routes.ts";
 import type { Tally } from "./tally.ts";
 
 export interface RefusedLine {
@@ -30,7 +32,9 @@ export type Verdict =
   | { kind: "recorded"; accepted: number; refused: RefusedLine[]; refusedCount: number }
   | { kind: "none-good"; refused: RefusedLine[]; refusedCount: number }
   /** Try again later. `recorded`: how much of it the record has, as far as we know. */
-  | { kind: "not-recorded"; recorded: "none" | "part" | "unknown"; why: string };
+  | { kind: "not-recorded"; recorded: "none" | "part" | "unknown"; why: string }
+  /** More than the tenant may send: nothing of it was taken. */
+  | { kind: "limited"; reason: Reason; retryAfterMs: number };
 
 export interface RequestOptions {
   door: Door;
@@ -39,6 +43,8 @@ export interface RequestOptions {
   clock: Clock;
   /** How far back points of this tenant may lie. */
   reachOf: (tenant: Tenant) => Reach;
+  /** The tenant's own limits; undefined: it has none. */
+  gateOf?: (tenant: Tenant) => LineGate | undefined;
   tally: Tally;
 }
 
@@ -60,7 +66,8 @@ export class RequestAcceptor {
 
   /** An unkeyed request: its lines join the shard's frames. */
   async accept(tenant: Tenant, batcher: ShardBatcher, body: Buffer): Promise<Verdict> {
-    const refusal = this.#admit(batcher, body.length);
+    const gate = this.#options.gateOf?.(tenant);
+    const refusal = this.#admit(batcher, body.length) ?? this.#limited(gate, tenant, batcher, body);
     if (refusal !== undefined) return refusal;
     const { door } = this.#options;
     const reach = this.#options.reachOf(tenant);
@@ -69,8 +76,8 @@ export class RequestAcceptor {
     const sent: Promise<SentFrame>[] = [];
     const accepted = this.#lines(body, 0, body.length, refused, (from, to, seconds) => {
       const frame = batcher.frame(door);
-      const late = outside(seconds, frame.nowSeconds, reach);
-      if (late !== undefined) return late;
+      const no = outside(seconds, frame.nowSeconds, reach) ?? named(gate, body, from, to);
+      if (no !== undefined) return no;
       if (!frames.has(frame)) {
         frames.add(frame);
         sent.push(frame.whenSent());
@@ -78,6 +85,7 @@ export class RequestAcceptor {
       batcher.append(tenant.id, door, "plaintext", body, from, to);
       return undefined;
     });
+    gate?.took(accepted);
     this.#book(tenant, batcher, accepted, refused);
     if (accepted === 0) return { kind: "none-good", refused: refused.list, refusedCount: refused.count };
     batcher.hurry();
@@ -86,7 +94,8 @@ export class RequestAcceptor {
 
   /** A request with an Idempotency-Key: frames of its own, the same at each retry. */
   async acceptKeyed(tenant: Tenant, batcher: ShardBatcher, body: Buffer, key: string): Promise<Verdict> {
-    const refusal = this.#admit(batcher, body.length);
+    const gate = this.#options.gateOf?.(tenant);
+    const refusal = this.#admit(batcher, body.length) ?? this.#limited(gate, tenant, batcher, body);
     if (refusal !== undefined) return refusal;
     const { clock, door } = this.#options;
     const receivedAtMs = clock.nowMs();
@@ -102,8 +111,8 @@ export class RequestAcceptor {
       const lines = Buffer.allocUnsafe(to - from + 1);
       let length = 0;
       const count = this.#lines(body, from, to, refused, (lineFrom, lineTo, seconds) => {
-        const late = outside(seconds, nowSeconds, reach);
-        if (late !== undefined) return late;
+        const no = outside(seconds, nowSeconds, reach) ?? named(gate, body, lineFrom, lineTo);
+        if (no !== undefined) return no;
         length += body.copy(lines, length, lineFrom, lineTo);
         lines[length++] = 0x0a;
         return undefined;
@@ -116,6 +125,7 @@ export class RequestAcceptor {
       accepted += count;
       from = to;
     }
+    gate?.took(accepted);
     this.#book(tenant, batcher, accepted, refused);
     if (accepted === 0) return { kind: "none-good", refused: refused.list, refusedCount: refused.count };
     return this.#whenRecorded(
@@ -134,6 +144,26 @@ export class RequestAcceptor {
     if (!batcher.hasRoom(bytes, this.#options.door))
       return no("too much is waiting to be recorded for this shard");
     return undefined;
+  }
+
+  /** R2. A tenant that sends more than it may is refused whole requests: their lines are in the books as they are. */
+  #limited(
+    gate: LineGate | undefined,
+    tenant: Tenant,
+    batcher: ShardBatcher,
+    body: Buffer,
+  ): Verdict | undefined {
+    const retryAfterMs = gate?.waitMs() ?? 0;
+    if (retryAfterMs === 0) return undefined;
+    const { tally, door } = this.#options;
+    const reason: Reason = "rate-limit";
+    const lines = linesIn(body);
+    gate?.refused(lines);
+    if (lines > 0) {
+      tally.refused(reason, lines);
+      batcher.refuse(tenant.id, door, reason, lines);
+    }
+    return { kind: "limited", reason, retryAfterMs };
   }
 
   /** Hands each good line to `take`, which may still refuse it; answers how many were taken. */
@@ -245,6 +275,25 @@ function outside(seconds: number, nowSeconds: number, reach: Reach): Reason | un
   if (seconds < oldestHeld(nowSeconds, reach)) return "too-old";
   if (seconds > nowSeconds + aheadSecondsMax) return "too-new";
   return undefined;
+}
+
+function named(gate: LineGate | undefined, body: Buffer, from: number, to: number): Reason | undefined {
+  const code = gate?.judgeName(body, from, to) ?? 0;
+  return code === 0 ? undefined : reasons[code];
+}
+
+/** Lines that are not blank. */
+function linesIn(body: Buffer): number {
+  let lines = 0;
+  let blank = true;
+  for (const byte of body) {
+    if (byte === 0x0a) blank = true;
+    else if (blank && !isSeparator(byte)) {
+      blank = false;
+      lines++;
+    }
+  }
+  return lines;
 }
 
 /** R3: the end of the part that begins at `from`: the last line end within the target, or the first one behind it. */

@@ -5,6 +5,7 @@ import { unreachable } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Ladder } from "../metric/bucket.ts";
 import type { Reach } from "../metric/ladder-rules.ts";
+import type { Kind } from "../metric/frame.ts";
 import type { Reason } from "../metric/reason.ts";
 import type { Directory } from "../tenant/directory.ts";
 import { hashKey } from "../tenant/keys.ts";
@@ -13,10 +14,18 @@ import { homeOf, keyedHomeOf } from "../tenant/routing.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import type { ShardBatcher } from "./batch.ts";
 
-/** What a tenant's limits say of a line that is good otherwise. */
+/** What a tenant's limits say of what is good otherwise (limits.ts). */
 export interface LineGate {
-  /** bytes[from, to) is the line, key stripped. Answers a reason's code; 0: it may pass, and counts as sent. */
-  judge(bytes: Buffer, from: number, to: number): number;
+  /** bytes[from, to) is a raw door's line, key stripped. Answers a reason's code; 0: it may pass, and counts as sent. */
+  judge(bytes: Buffer, from: number, to: number, kind?: Kind): number;
+  /** The same for a line of a request, which was admitted as a whole: only its name is judged. */
+  judgeName(bytes: Buffer, from: number, to: number, kind?: Kind): number;
+  /** Whether a request may come in: 0, or ms after which it should be tried again. Then say one of these two: */
+  waitMs(): number;
+  /** Its lines that count as sent. */
+  took(lines: number): void;
+  /** It was refused for the rate, with so many lines. */
+  refused(lines: number): void;
 }
 
 export type Route =
@@ -41,6 +50,7 @@ export class Routes {
   readonly #batchers: readonly ShardBatcher[];
   readonly #clock: Clock;
   readonly #standard: Ladder;
+  readonly #gateOf: (tenant: Tenant) => LineGate | undefined;
   /** By SHA-256 of the key: the caches of a process that is dumped or read hold no keys. */
   readonly #known = new LRUCache<string, Route>({ max: knownKeysMax });
   readonly #unknown = new LRUCache<string, Route>({ max: unknownKeysMax });
@@ -48,8 +58,15 @@ export class Routes {
   #generation = -1;
 
   /** `standard` is the default ladder. */
-  constructor(directory: Directory, batchers: readonly ShardBatcher[], clock: Clock, standard: Ladder) {
+  constructor(
+    directory: Directory,
+    batchers: readonly ShardBatcher[],
+    clock: Clock,
+    standard: Ladder,
+    gateOf: (tenant: Tenant) => LineGate | undefined = () => undefined,
+  ) {
     this.#standard = standard;
+    this.#gateOf = gateOf;
     this.#directory = directory;
     this.#batchers = batchers;
     this.#clock = clock;
@@ -117,7 +134,9 @@ export class Routes {
     if (tenant.state === "suspended") return { kind: "refused", reason: "tenant-suspended", tenant, batcher };
     if (tenant.state !== "active") return { kind: "refused", reason: "tenant-deleted", tenant, batcher };
     if (!writes) return { kind: "refused", reason: "key-not-for-writing", tenant, batcher };
-    return { kind: "tenant", tenant, batcher, reach: tenantReach(tenant, this.#standard) };
+    const gate = this.#gateOf(tenant);
+    const reach = tenantReach(tenant, this.#standard);
+    return { kind: "tenant", tenant, batcher, reach, ...(gate !== undefined && { gate }) };
   }
 
   #batcher(shard: number): ShardBatcher {

@@ -154,7 +154,7 @@ function utf8Length(bytes: Uint8Array, at: number, to: number): number {
 }
 
 /** White space that splits words; \n, which ends lines, among it. */
-function isSeparator(byte: number): boolean {
+export function isSeparator(byte: number): boolean {
   return byte <= 0x20 && (byte >= 0x1c || (byte >= 0x09 && byte <= 0x0d));
 }
 

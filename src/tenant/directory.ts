@@ -4,8 +4,8 @@
 // D1. A key of the copy is known, whatever NATS does. A miss is `unknown` only while the watch is live and caught up.
 // D2. A snapshot that lacks more than half of the copy's tenants is not believed: look-ups go on from the copy, misses
 //     are unavailable, until the bucket holds an adopt marker newer than any the copy has followed.
-// D3. A record that can't be read costs that tenant only: its last good version stays, and it is counted. Rules within
-//     it that can't be read cost the rules only: the last good ones stay, or there are none. So with addresses.
+// D3. A record that can't be read costs that tenant only: its last good version stays, and it is counted. Rules, limits
+//     and addresses within it that can't be read cost themselves only: the last good ones stay, or there are none.
 // D4. `generation` changes with every change of an answer, so caches of answers can compare it.
 import type { Clock } from "../base/clock.ts";
 import { type Cell, Counters } from "../base/counters.ts";
@@ -14,6 +14,7 @@ import { CopyWriter, loadCopy } from "./directory-file.ts";
 import { hashKey } from "./keys.ts";
 import { adoptKey, adoptMsOf, decodeTenant, idOfKey, type TenantBucket, type TenantEntry } from "./record.ts";
 import { NetworkIndex, readNetworks } from "./networks.ts";
+import { readLimits } from "./limits.ts";
 import { readRules } from "./rules.ts";
 import type { KeyKind, Tenant, TenantLookup } from "./tenant.ts";
 
@@ -233,27 +234,32 @@ export class Directory {
 
   /** D3. */
   #withGoodParts(tenant: Tenant, before: Tenant | undefined): Tenant {
-    return this.#withGoodAddresses(this.#withGoodRules(tenant, before), before);
+    const good = before ?? this.#believed.tenants.get(tenant.id);
+    let out = tenant;
+    const rules = readRules(tenant.rules);
+    if (rules.kind === "invalid") {
+      this.#unreadable(tenant, "rules", rules.why);
+      const { rules: _unreadable, ...rest } = out;
+      out = good?.rules === undefined ? rest : { ...rest, rules: good.rules };
+    }
+    const limits = readLimits(tenant.limits);
+    if (limits.kind === "invalid") {
+      this.#unreadable(tenant, "limits", limits.why);
+      const { limits: _unreadable, ...rest } = out;
+      out = good?.limits === undefined ? rest : { ...rest, limits: good.limits };
+    }
+    const addresses = readNetworks(tenant.addresses);
+    if (addresses.kind === "invalid") {
+      this.#unreadable(tenant, "addresses", addresses.why);
+      const { addresses: _unreadable, ...rest } = out;
+      out = good?.addresses === undefined ? rest : { ...rest, addresses: good.addresses };
+    }
+    return out;
   }
 
-  #withGoodAddresses(tenant: Tenant, before: Tenant | undefined): Tenant {
-    const read = readNetworks(tenant.addresses);
-    if (read.kind === "networks") return tenant;
+  #unreadable(tenant: Tenant, part: string, why: string): void {
     this.#invalid.value += 1;
-    this.#log?.error({ tenant: tenant.id, why: read.why }, "directory: a tenant's addresses can't be read");
-    const { addresses: _unreadable, ...rest } = tenant;
-    const good = (before ?? this.#believed.tenants.get(tenant.id))?.addresses;
-    return good === undefined ? rest : { ...rest, addresses: good };
-  }
-
-  #withGoodRules(tenant: Tenant, before: Tenant | undefined): Tenant {
-    const read = readRules(tenant.rules);
-    if (read.kind === "rules") return tenant;
-    this.#invalid.value += 1;
-    this.#log?.error({ tenant: tenant.id, why: read.why }, "directory: a tenant's rules can't be read");
-    const { rules: _unreadable, ...rest } = tenant;
-    const good = (before ?? this.#believed.tenants.get(tenant.id))?.rules;
-    return good === undefined ? rest : { ...rest, rules: good };
+    this.#log?.error({ tenant: tenant.id, why }, `directory: a tenant's ${part} can't be read`);
   }
 
   #indexAll(): void {

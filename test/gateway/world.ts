@@ -6,6 +6,8 @@ import type { MemoryBus, PublishFault } from "../../src/bus/memory.ts";
 import { RawSink } from "../../src/gateway/accept.ts";
 import { ShardBatcher } from "../../src/gateway/batch.ts";
 import { KeyCache } from "../../src/gateway/key-cache.ts";
+import { Gates } from "../../src/gateway/limits.ts";
+import { Rates } from "../../src/gateway/rates.ts";
 import { Refusals } from "../../src/gateway/refusals.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { Routes } from "../../src/gateway/routes.ts";
@@ -102,7 +104,10 @@ export async function withGateway(
       return out;
     };
     const batchers = await again();
-    const routes = new Routes(directory, batchers, base.clock, ladder);
+    const rates = new Rates({ id: "this one", bus: own, clock: base.clock, counters });
+    const gates = new Gates(rates, { tenantPoints: "off", tenantSeries: "off" });
+    const gateOf = (tenant: Tenant) => gates.of(tenant);
+    const routes = new Routes(directory, batchers, base.clock, ladder, gateOf);
     const router = createPlainRouter();
     const keys = new KeyCache(routes);
     const refusals = new Refusals();
@@ -134,6 +139,7 @@ export async function withGateway(
         door: "http",
         router,
         reachOf,
+        gateOf,
         tally: new Tally(counters, "http"),
       }),
       members: [first, second],
@@ -152,8 +158,10 @@ export async function withGateway(
         return [...sums].map(([reason, count]) => `${reason} ${count}`).sort();
       },
     };
+    await rates.start();
     await base.clock.pass(0);
     await body(world);
+    rates.stop();
     await directory.close();
   });
 }
