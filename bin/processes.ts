@@ -22,6 +22,7 @@ import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
 import { ClusterNode } from "../cluster/node.ts";
 import { readRestored } from "../cluster/restored.ts";
+import { tellSeriesLimits } from "../cluster/series-limits.ts";
 import { Supervisor } from "../cluster/supervisor.ts";
 import { createUpkeepPool } from "../cluster/upkeep-pool.ts";
 import { RulesSource } from "../cluster/upkeep-rules.ts";
@@ -132,6 +133,12 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   const bus = await connect(context, "node");
   const directory = await openDirectory(context, bus, "node");
   const supervisor = new Supervisor({ settings, storeBytes: budgetBytes, clock, random, counters, log });
+  const stopLimits = tellSeriesLimits({
+    tenants: directory,
+    standard: settings.tenantSeries,
+    tell: (limits) => supervisor.limit(limits),
+    clock,
+  });
   const node = new ClusterNode({ node: settings.node, bus, supervisor, clock, random, log });
   const store = { folder: storeFolder(settings), mapBytes: budgetBytes };
   const rules = new RulesSource({
@@ -181,6 +188,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   return {
     addresses: { status: formatAddress(status.address) },
     async stop() {
+      stopLimits();
       const [upkeepEnded] = await Promise.all([
         upkeep.stop(nodeStopMs),
         node.stop(nodeStopMs),

@@ -14,7 +14,7 @@ import type { Log } from "../src/base/log.ts";
 import type { Random } from "../src/base/random.ts";
 import type { Settings } from "../src/config/settings.ts";
 import { Requests, type Question, type Requested } from "./requests.ts";
-import type { FromShard, ShardProgress, ShardTask, ToShard } from "../workers/messages.ts";
+import type { FromShard, SeriesLimitsTold, ShardProgress, ShardTask, ToShard } from "../workers/messages.ts";
 
 export interface SupervisorOptions {
   settings: Settings;
@@ -48,9 +48,17 @@ export class Supervisor {
   readonly #children = new Map<number, Child>();
   #mapVersion = 0;
   #stopping = false;
+  /** Nobody is refused before the directory is known. */
+  #limits: SeriesLimitsTold = { standard: "off", tenants: [] };
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+  }
+
+  /** Tells all actors, those to come included, how many series their tenants may have. */
+  limit(limits: SeriesLimitsTold): void {
+    this.#limits = limits;
+    for (const child of this.#children.values()) child.limit(limits);
   }
 
   /** Runs exactly these shards. A newer map lets fenced ones try again. */
@@ -65,7 +73,8 @@ export class Supervisor {
     }
     for (const shard of shards) {
       const child = this.#children.get(shard);
-      if (child === undefined) this.#children.set(shard, new Child(shard, mapVersion, this.#options));
+      if (child === undefined)
+        this.#children.set(shard, new Child(shard, mapVersion, this.#options, () => this.#limits));
       else if (newer) child.newMap(mapVersion);
     }
   }
@@ -111,6 +120,7 @@ const stopMsMax = 2000;
 class Child {
   readonly #shard: number;
   readonly #options: SupervisorOptions;
+  readonly #limits: () => SeriesLimitsTold;
   readonly #backoff: Backoff;
   readonly #requests: Requests;
   readonly #stopped = new AbortController();
@@ -123,8 +133,9 @@ class Child {
   #progress: ShardProgress | undefined;
   #heardMs = 0;
 
-  constructor(shard: number, mapVersion: number, options: SupervisorOptions) {
+  constructor(shard: number, mapVersion: number, options: SupervisorOptions, limits: () => SeriesLimitsTold) {
     this.#shard = shard;
+    this.#limits = limits;
     this.#mapVersion = mapVersion;
     this.#options = options;
     this.#requests = new Requests(options.clock);
@@ -134,6 +145,10 @@ class Child {
       options.random,
     );
     this.#start();
+  }
+
+  limit(limits: SeriesLimitsTold): void {
+    this.#worker?.postMessage({ kind: "series-limits", limits } satisfies ToShard);
   }
 
   owns(): boolean {
@@ -197,7 +212,8 @@ class Child {
     this.#state = "starting";
     this.#heardMs = this.#options.clock.monotonicMs();
     this.#backoff.started();
-    const task: ShardTask = { shard, mapVersion: this.#mapVersion, storeBytes, settings };
+    const limits = this.#limits();
+    const task: ShardTask = { shard, mapVersion: this.#mapVersion, storeBytes, settings, limits };
     const worker = new Worker(entry, {
       workerData: task,
       name: `shard-${shard}`,

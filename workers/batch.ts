@@ -10,6 +10,7 @@ import type { Aggregator } from "../src/kernel/kernel.ts";
 import { decodeFrame, hex, type DecodedFrame, type Door, type Frame } from "../src/metric/frame.ts";
 import { reasonCode, reasons, type Reason } from "../src/metric/reason.ts";
 import { addNumber, holds } from "../src/store/intervals.ts";
+import type { SeriesRoom } from "./series-room.ts";
 import {
   newSeriesFlag,
   type BootApplied,
@@ -35,8 +36,28 @@ interface Boot {
   lastAppliedMs: number;
 }
 
+/** Where lines come from, for the books. */
+interface Origin {
+  recorded: RecordedFrame;
+  tenant: string;
+  door: Door;
+  minute: number;
+  receivedAtMs: number;
+}
+
+/** A line whose series waits for the store's word. */
+interface Waiting {
+  origin: Origin;
+  line: Uint8Array;
+  asked: number;
+}
+
 export class Batch {
   #aggregator: Aggregator;
+  readonly #room: SeriesRoom | undefined;
+  #waiting: Waiting[] = [];
+  /** Letters of the frame at hand. */
+  #part = 0;
   readonly #tenantNumbers = new Map<string, number>();
   readonly #tenants: string[] = [];
   /** Stored id by local number; 0: not known yet; or `dropped`. Filled only after ok. */
@@ -58,8 +79,11 @@ export class Batch {
   #frameTimeMs: number;
   #receivedAtMs: number;
 
-  constructor(aggregator: Aggregator, state: ShardState) {
+  /** `room`: who is asked about new series; without it there may be any number. */
+  constructor(aggregator: Aggregator, state: ShardState, room?: SeriesRoom) {
     this.#aggregator = aggregator;
+    this.#room = room;
+    if (room !== undefined) aggregator.admitBy(room.admit);
     this.read = state.offset;
     this.#frameTimeMs = state.frameTimeMs;
     this.#receivedAtMs = state.receivedAtMs;
@@ -122,6 +146,25 @@ export class Batch {
     this.#applyFrame(recorded, frame);
   }
 
+  /** Lines of the last frame wait: `decide` before the next one, or a commit. */
+  get isUndecided(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Asks which of the new names are stored, and takes or refuses the lines that wait for it. */
+  async decide(): Promise<void> {
+    const room = this.#room;
+    while (room !== undefined && this.#waiting.length > 0) {
+      await room.decide((local) => this.#aggregator.seriesName(local));
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const { origin, line, asked } of waiting)
+        if (room.refuses(asked)) this.#refuseSeries(origin);
+        else this.#ingest(origin, line);
+      room.settled();
+    }
+  }
+
   /** Sequences that the record does not hold any more. */
   hole(from: number, to: number): void {
     this.#holes.push([from, to]);
@@ -136,6 +179,7 @@ export class Batch {
 
   /** The commit of everything since the last one. Views of the aggregator: valid until the next `apply`. */
   commit(epoch: number, from: number, incarnation: string): Commit {
+    assert(!this.isUndecided, "no line waits when a commit is made");
     const deltas = this.#aggregator.commit();
     const newSeries: SeriesKey[] = [];
     this.#awaitingIds = [];
@@ -187,6 +231,7 @@ export class Batch {
       this.#ids[local] = ids[index] as number;
     });
     this.#named += this.#awaitingIds.length;
+    this.#room?.committed();
     this.#awaitingIds = [];
     for (const boot of this.#boots.values()) boot.added = [];
     this.#ledger.clear();
@@ -203,6 +248,7 @@ export class Batch {
    */
   drop(ids: Uint32Array): void {
     if (ids.length === 0) return;
+    this.#room?.dropped();
     // The cache may hold millions: a look at one bit decides for nearly all.
     const bits = new Uint8Array(8192);
     for (const id of ids) bits[(id & 0xffff) >> 3] = (bits[(id & 0xffff) >> 3] as number) | (1 << (id & 7));
@@ -212,6 +258,7 @@ export class Batch {
       const id = this.#ids[local] as number;
       if (((bits[(id & 0xffff) >> 3] as number) & (1 << (id & 7))) === 0 || !gone.has(id)) continue;
       this.#ids[local] = dropped;
+      this.#aggregator.forget(local);
       this.#named--;
       this.#dropped++;
     }
@@ -221,6 +268,8 @@ export class Batch {
   renew(aggregator: Aggregator): void {
     assert(this.frames === 0 && this.#aggregator.openRows === 0, "nothing is open when the cache is dropped");
     this.#aggregator = aggregator;
+    if (this.#room !== undefined) aggregator.admitBy(this.#room.admit);
+    this.#room?.renewed();
     this.#ids = new Uint32Array(1024);
     this.#named = 0;
     this.#dropped = 0;
@@ -250,14 +299,15 @@ export class Batch {
 
   #applyFrame(recorded: RecordedFrame, frame: Frame): void {
     const minute = Math.floor(frame.receivedAtMs / 60_000) * 60;
-    let part = 0;
+    this.#part = 0;
+    this.#room?.look();
     for (const section of frame.sections) {
       const { tenant, door, lines } = section;
       this.#book(tenant, door, minute, "received", "", section.lineCount);
       if (section.kind !== "plaintext") {
         this.#bury(
           recorded,
-          part++,
+          this.#part++,
           tenant,
           door,
           "malformed",
@@ -268,37 +318,35 @@ export class Batch {
         this.#book(tenant, door, minute, "dead", "malformed", section.lineCount);
         continue;
       }
-      const stored = this.#aggregator.ingest(
-        this.#tenantNumber(tenant),
-        lines,
-        frame.receivedAtMs,
-        (code, line) => {
-          const reason = reasons[code] ?? "malformed";
-          if (code === reasonCode["series-limit"]) {
-            this.counts.refused++;
-            this.#book(tenant, door, minute, "refused", reason, 1);
-            return;
-          }
-          this.#book(tenant, door, minute, "dead", reason, 1);
-          this.#bury(
-            recorded,
-            part++,
-            tenant,
-            door,
-            reason,
-            "refused by the actor",
-            frame.receivedAtMs,
-            line,
-          );
-        },
-      );
-      this.counts.points += stored;
-      if (stored > 0) this.#book(tenant, door, minute, "stored", "", stored);
+      this.#ingest({ recorded, tenant, door, minute, receivedAtMs: frame.receivedAtMs }, lines);
     }
     for (const { tenant, door, minute: refusedAt, reason, count } of frame.refusals) {
       this.#book(tenant, door, refusedAt, "received", "", count);
       this.#book(tenant, door, refusedAt, "refused", reason, count);
     }
+  }
+
+  #ingest(origin: Origin, lines: Uint8Array): void {
+    const { recorded, tenant, door, minute, receivedAtMs } = origin;
+    const number = this.#tenantNumber(tenant);
+    const stored = this.#aggregator.ingest(number, lines, receivedAtMs, (code, line) => {
+      const reason = reasons[code] ?? "malformed";
+      if (code === reasonCode["series-limit"]) {
+        const asked = this.#room?.takeAsked() ?? -1;
+        if (asked < 0) this.#refuseSeries(origin);
+        else this.#waiting.push({ origin, line, asked });
+        return;
+      }
+      this.#book(tenant, door, minute, "dead", reason, 1);
+      this.#bury(recorded, this.#part++, tenant, door, reason, "refused by the actor", receivedAtMs, line);
+    });
+    this.counts.points += stored;
+    if (stored > 0) this.#book(tenant, door, minute, "stored", "", stored);
+  }
+
+  #refuseSeries({ tenant, door, minute }: Origin): void {
+    this.counts.refused++;
+    this.#book(tenant, door, minute, "refused", "series-limit", 1);
   }
 
   /** The sender sent it twice, so it was received twice: the second time is in the books as refused. */
@@ -359,6 +407,7 @@ export class Batch {
     if (number === undefined) {
       number = this.#tenants.push(tenant) - 1;
       this.#tenantNumbers.set(tenant, number);
+      this.#room?.number(tenant);
     }
     return number;
   }

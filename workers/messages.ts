@@ -12,9 +12,21 @@ export interface ShardTask {
   mapVersion: number;
   storeBytes: number;
   settings: Settings;
+  limits: SeriesLimitsTold;
 }
 
-export type ToShard = { kind: "stop" } | ({ kind: "delete-series"; request: number } & SeriesToDelete);
+/** How many living series a tenant may have in a shard. */
+export interface SeriesLimitsTold {
+  /** Of all who are not listed. */
+  standard: number | "off";
+  /** By id. */
+  tenants: [string, number | "off"][];
+}
+
+export type ToShard =
+  | { kind: "stop" }
+  | { kind: "series-limits"; limits: SeriesLimitsTold }
+  | ({ kind: "delete-series"; request: number } & SeriesToDelete);
 
 /** See ShardStore.deleteSeries. */
 export interface SeriesToDelete {

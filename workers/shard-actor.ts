@@ -19,6 +19,8 @@ import type { SeriesToDelete, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { ShardStore } from "../src/store/store.ts";
 import { Deletions } from "./deletions.ts";
+import type { RefusedNames } from "./refused-names.ts";
+import type { SeriesLimits } from "./series-limits.ts";
 import { Life } from "./shard-life.ts";
 
 export interface ShardActorOptions {
@@ -34,6 +36,10 @@ export interface ShardActorOptions {
   replayWindowMs: number;
   /** Series that are kept from one commit to the next. Default 4 million, about 700 MB. */
   seriesCachedMax?: number;
+  /** What the actor was told last. Default: any number of series. */
+  seriesLimits?: SeriesLimits;
+  /** Of names that were refused; 16 random bytes. With seriesLimits. */
+  refusedNames?: RefusedNames;
   /** Called at each change worth knowing, at most every reportMs. */
   onProgress(progress: ShardProgress): void;
   onReady(): void;

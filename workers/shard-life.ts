@@ -5,6 +5,7 @@ import type { ShardState, ShardStore } from "../src/store/store.ts";
 import { Batch } from "./batch.ts";
 import type { Deletions } from "./deletions.ts";
 import type { ShardProgress } from "./messages.ts";
+import { SeriesRoom } from "./series-room.ts";
 import type { Ended, ShardActorOptions } from "./shard-actor.ts";
 import { trimRecord, type TrimOptions } from "./trim.ts";
 
@@ -78,7 +79,12 @@ export class Life {
     this.#wakers = wakers;
     this.#deletions = deletions;
     this.#report = report;
-    this.#batch = new Batch(options.newAggregator(), state);
+    const { refusedNames, seriesLimits } = options;
+    this.#batch = new Batch(
+      options.newAggregator(),
+      state,
+      seriesLimits && refusedNames && new SeriesRoom(seriesLimits, store, refusedNames),
+    );
     this.#epoch = state.epoch;
     this.#offset = state.offset;
     this.#incarnation = state.incarnation;
@@ -222,6 +228,7 @@ export class Life {
         const stored =
           keyed !== undefined && (await this.#store.keyedApplied([keyed], recorded.timeMs))[0] === true;
         this.#batch.apply(recorded, decoded, stored);
+        if (this.#batch.isUndecided) await this.#batch.decide();
         this.#dueMs ??= clock.monotonicMs() + this.#intervalMs();
       }
       taken++;

@@ -11,6 +11,8 @@ import { natsUrlOf, storeFolder } from "../src/config/places.ts";
 import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
 import type { FromShard, SeriesToDelete, ShardTask, ToShard } from "./messages.ts";
+import { RefusedNames } from "./refused-names.ts";
+import { SeriesLimits } from "./series-limits.ts";
 import { ShardActor } from "./shard-actor.ts";
 
 /** As fine as any ladder may be: which rungs the rows go into, upkeep decides by rules that the actor doesn't know. */
@@ -18,11 +20,14 @@ const bucketSeconds = 1;
 
 const port = parentPort;
 assert(port !== null, "the actor is started as a thread");
-const { shard, mapVersion, storeBytes, settings } = workerData as ShardTask;
+const { shard, mapVersion, storeBytes, settings, limits } = workerData as ShardTask;
 const tell = (message: FromShard): void => port.postMessage(message);
 const log = makeLog("node", settings.logLevel);
 const clock = systemClock;
 const random = systemRandom;
+
+const seriesLimits = new SeriesLimits();
+seriesLimits.tell(limits);
 
 // Until the actor is there, nothing is held that a stop could lose.
 let stop = (): void => process.exit(0);
@@ -30,6 +35,7 @@ let deleteSeries = (_asked: SeriesToDelete): Promise<string[]> =>
   Promise.reject(new Outage("store-unavailable", "the shard is only just starting"));
 port.on("message", (message: ToShard) => {
   if (message.kind === "stop") stop();
+  else if (message.kind === "series-limits") seriesLimits.tell(message.limits);
   else {
     const { request } = message;
     deleteSeries(message).then(
@@ -61,6 +67,8 @@ const actor = new ShardActor({
   log,
   commitMs: settings.commitMs,
   replayWindowMs: settings.replayWindow,
+  seriesLimits,
+  refusedNames: new RefusedNames(random.bytes(16)),
   onProgress: (progress) => tell({ kind: "progress", ...progress }),
   onReady: () => tell({ kind: "ready" }),
 });

@@ -69,6 +69,13 @@ export interface Deltas {
 /** A line that `ingest` did not count, without its line end. A view of the section's bytes. */
 export type Refuse = (reason: number, line: Uint8Array) => void;
 
+/**
+ * May there be a new series: this canonical name of a tenant's, under this local number? With no, the line (or the part
+ * of it that is a metric of its own) goes to `refuse` as series-limit right after this answer. It must be fit to be
+ * ingested again as it is, and nothing of it may have counted.
+ */
+export type Admit = (tenant: number, name: Uint8Array, series: number) => boolean;
+
 export interface Aggregator {
   /**
    * Adds the lines of one section. `tenant` is a number of the caller's for the tenant id, an int32. Answers how many
@@ -85,6 +92,10 @@ export interface Aggregator {
    */
   seriesTenant(local: number): number;
   seriesName(local: number): Uint8Array;
+  /** Who is asked for each series that is new here, wherever its name comes from. Without it there may be any. */
+  admitBy(admit: Admit): void;
+  /** The series is none any more: its next point asks as if it were new. It keeps its number. */
+  forget(series: number): void;
   /** All summaries since the last `commit`, and a fresh start for the next ones. Series stay known. */
   commit(): Deltas;
 }

@@ -14,7 +14,7 @@ import { Line, readLine } from "../metric/line.ts";
 import { reasonCode } from "../metric/reason.ts";
 import { Cells } from "./cells.ts";
 import { hashSeed, seedBytes } from "./hash.ts";
-import type { Aggregator, Deltas, Refuse } from "./kernel.ts";
+import type { Admit, Aggregator, Deltas, Refuse } from "./kernel.ts";
 import { noSeries, SeriesTable } from "./series-table.ts";
 
 export interface AggregatorOptions {
@@ -65,6 +65,14 @@ class PlainAggregator implements Aggregator {
 
   seriesName(local: number): Uint8Array {
     return this.#table.name(local);
+  }
+
+  admitBy(admit: Admit): void {
+    this.#table.admitBy(admit);
+  }
+
+  forget(series: number): void {
+    this.#table.forget(series);
   }
 
   commit(): Deltas {

@@ -8,10 +8,12 @@
 // T2. All spellings of one canonical name are one series. The canonical form is made when a spelling is new.
 // T3. At most `seriesMax` series: then new ones are refused, known ones flow. At most twice as many spellings: what
 //     comes after these is made canonical each time, which is slower and gives the same answer.
-// T4. The seed is secret and the hash keyed: nobody can aim at slots, so probing needs no limit.
+// T4. What is new here, or was forgotten, becomes a series only if `admit` says so; a no leaves no trace.
+// T5. The seed is secret and the hash keyed: nobody can aim at slots, so probing needs no limit.
 import { canonicalName } from "../metric/name.ts";
 import { assert } from "../base/assert.ts";
 import { hashName, type HashSeed } from "./hash.ts";
+import type { Admit } from "./kernel.ts";
 import { NameArena } from "./name-arena.ts";
 
 const spellingFields = 4;
@@ -29,6 +31,10 @@ export class SeriesTable {
   #spellingCount = 0;
   #series = new Int32Array(1 << (firstSlotBits - 1));
   #seriesCount = 0;
+  /** By series: 1 where it was forgotten. */
+  #forgotten = new Uint8Array(0);
+  #forgottenCount = 0;
+  #admit: Admit = () => true;
 
   constructor(seed: HashSeed, seriesMax: number) {
     assert(
@@ -62,8 +68,35 @@ export class SeriesTable {
     const hash = hashName(this.#seed, tenant, bytes, view, from, to);
     const slot = this.#find(hash, tenant, bytes, view, from, to);
     const spelling = this.#slots[slot + 1] as number;
-    if (spelling !== 0) return this.#spellings[(spelling - 1) * spellingFields + 3] as number;
+    if (spelling !== 0) {
+      const series = this.#spellings[(spelling - 1) * spellingFields + 3] as number;
+      return this.#forgottenCount === 0 ? series : this.#remembered(tenant, series);
+    }
     return this.#addSpelling(hash, tenant, bytes, from, to);
+  }
+
+  admitBy(admit: Admit): void {
+    this.#admit = admit;
+  }
+
+  forget(series: number): void {
+    assert(series >= 0 && series < this.#seriesCount, `series ${series} is one of ${this.#seriesCount}`);
+    if (series >= this.#forgotten.length) {
+      const larger = new Uint8Array(this.#series.length);
+      larger.set(this.#forgotten);
+      this.#forgotten = larger;
+    }
+    if (this.#forgotten[series] === 0) this.#forgottenCount++;
+    this.#forgotten[series] = 1;
+  }
+
+  /** T4. */
+  #remembered(tenant: number, series: number): number {
+    if (series >= this.#forgotten.length || this.#forgotten[series] === 0) return series;
+    if (!this.#admit(tenant, this.name(series), series)) return noSeries;
+    this.#forgotten[series] = 0;
+    this.#forgottenCount--;
+    return series;
   }
 
   /** Index of the slot that holds the name, or of the empty one where it belongs. */
@@ -103,12 +136,14 @@ export class SeriesTable {
     const view = new DataView(name.buffer, name.byteOffset, name.byteLength);
     const hash = hashName(this.#seed, tenant, name, view, 0, name.length);
     const spelling = this.#slots[this.#find(hash, tenant, name, view, 0, name.length) + 1] as number;
-    if (spelling !== 0) return this.#spellings[(spelling - 1) * spellingFields + 3] as number;
+    if (spelling !== 0)
+      return this.#remembered(tenant, this.#spellings[(spelling - 1) * spellingFields + 3] as number);
     return this.#addSeries(tenant, hash, name);
   }
 
   #addSeries(tenant: number, hash: number, name: Uint8Array): number {
-    if (this.#seriesCount >= this.#seriesMax) return noSeries;
+    if (this.#seriesCount >= this.#seriesMax || !this.#admit(tenant, name, this.#seriesCount))
+      return noSeries;
     const series = this.#seriesCount++;
     if (series === this.#series.length) this.#series = grown(this.#series);
     this.#series[series] = this.#spellingCount;
