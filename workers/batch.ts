@@ -158,9 +158,14 @@ export class Batch {
       await room.decide((local) => this.#aggregator.seriesName(local));
       const waiting = this.#waiting;
       this.#waiting = [];
-      for (const { origin, line, asked } of waiting)
-        if (room.refuses(asked)) this.#refuseSeries(origin);
+      let refused = 0;
+      waiting.forEach(({ origin, line, asked }, i) => {
+        if (room.refuses(asked)) refused++;
         else this.#ingest(origin, line);
+        if (waiting[i + 1]?.origin === origin) return;
+        this.#refuseSeries(origin, refused);
+        refused = 0;
+      });
       room.settled();
     }
   }
@@ -329,11 +334,12 @@ export class Batch {
   #ingest(origin: Origin, lines: Uint8Array): void {
     const { recorded, tenant, door, minute, receivedAtMs } = origin;
     const number = this.#tenantNumber(tenant);
+    let refused = 0;
     const stored = this.#aggregator.ingest(number, lines, receivedAtMs, (code, line) => {
       const reason = reasons[code] ?? "malformed";
       if (code === reasonCode["series-limit"]) {
         const asked = this.#room?.takeAsked() ?? -1;
-        if (asked < 0) this.#refuseSeries(origin);
+        if (asked < 0) refused++;
         else this.#waiting.push({ origin, line, asked });
         return;
       }
@@ -342,11 +348,13 @@ export class Batch {
     });
     this.counts.points += stored;
     if (stored > 0) this.#book(tenant, door, minute, "stored", "", stored);
+    this.#refuseSeries(origin, refused);
   }
 
-  #refuseSeries({ tenant, door, minute }: Origin): void {
-    this.counts.refused++;
-    this.#book(tenant, door, minute, "refused", "series-limit", 1);
+  #refuseSeries({ tenant, door, minute }: Origin, count: number): void {
+    if (count === 0) return;
+    this.counts.refused += count;
+    this.#book(tenant, door, minute, "refused", "series-limit", count);
   }
 
   /** The sender sent it twice, so it was received twice: the second time is in the books as refused. */

@@ -13,7 +13,7 @@ import { Environment, type SpaceUsed, type State, type Writes } from "./environm
 import type { ShardHead } from "./head.ts";
 import { findSeries } from "./find.ts";
 import { planForget, type ForgetPlace } from "./forget.ts";
-import { isNamed, livingSeries } from "./names.ts";
+import { areNamed, livingSeries } from "./names.ts";
 import { KeptBlobs, type BlobsOfReader } from "./kept-blobs.ts";
 import { keyedKey, purgeKey } from "./keys.ts";
 import { RecordTime } from "./record-time.ts";
@@ -162,7 +162,7 @@ class Shard implements LmdbShardStore {
   }
 
   async named(tenant: string, names: readonly Uint8Array[]): Promise<boolean[]> {
-    return this.#environment.look((state) => names.map((name) => isNamed(state, tenant, name)));
+    return this.#environment.look((state) => areNamed(state, tenant, names));
   }
 
   async forget(epoch: number, nowMs: number): Promise<Forgotten> {

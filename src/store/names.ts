@@ -83,21 +83,30 @@ export function livingSeries(rows: Rows, tenant: string): number {
   return stored === undefined ? 0 : decodeTenant(stored).series;
 }
 
-/** Whether a canonical name is a living series. */
-export function isNamed(rows: Rows, tenant: string, name: Uint8Array): boolean {
+/** Which of these canonical names are living series. Those of one parent cost a row each, beside the way to it. */
+export function areNamed(rows: Rows, tenant: string, names: readonly Uint8Array[]): boolean[] {
   const stored = rows.get(tenantKey(tenant));
-  if (stored === undefined) return false;
+  if (stored === undefined) return names.map(() => false);
   const { root } = decodeTenant(stored);
-  if (isTagged(name)) return rows.get(taggedKey(root, name)) !== undefined;
-  let row: NodeRow = { child: root, series: 0 };
-  for (const segment of Buffer.from(name.buffer, name.byteOffset, name.length)
-    .toString("latin1")
-    .split(".")) {
-    const found = row.child === 0 ? undefined : rows.get(nodeKey(row.child, Buffer.from(segment, "latin1")));
-    if (found === undefined) return false;
-    row = decodeNode(found);
-  }
-  return row.series !== 0;
+  const rowIn = (parent: number, segment: string): NodeRow | undefined => {
+    const found = parent === 0 ? undefined : rows.get(nodeKey(parent, Buffer.from(segment, "latin1")));
+    return found === undefined ? undefined : decodeNode(found);
+  };
+  /** By the parent's path: the node that holds the rows below it; 0 is none. */
+  const nodes = new Map([["", root]]);
+  return names.map((name) => {
+    if (isTagged(name)) return rows.get(taggedKey(root, name)) !== undefined;
+    const text = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1");
+    const dot = text.lastIndexOf(".");
+    const path = dot < 0 ? "" : text.slice(0, dot);
+    let node = nodes.get(path);
+    if (node === undefined) {
+      node = root;
+      for (const segment of path.split(".")) node = rowIn(node, segment)?.child ?? 0;
+      nodes.set(path, node);
+    }
+    return (rowIn(node, text.slice(dot + 1))?.series ?? 0) !== 0;
+  });
 }
 
 /** A row read or made, and those below it: the part of the tree that this commit has to do with. */
