@@ -15,6 +15,7 @@ import { seriesDelete, seriesList } from "./series.ts";
 import { settingsMarkdown, settingsText } from "./settings.ts";
 import * as tenant from "./tenant.ts";
 import { tenantAddressAdd, tenantAddressList, tenantAddressRemove } from "./tenant-address.ts";
+import { limitFlags, tenantLimits } from "./tenant-limits.ts";
 import { type RulesOptions, tenantRules } from "./tenant-rules.ts";
 import { up } from "./up.ts";
 
@@ -125,6 +126,13 @@ json(
   .option("--dry-run", "only show what would change")
   .action((name: string, options: Record<string, unknown>) =>
     tenantRules(name, rulesOptions(options), output(options), flagsOf(options)),
+  );
+const limits = command(tenants, "limits <name>", "show what a tenant may send, or set it");
+for (const { flag, help } of limitFlags) limits.option(flag, help);
+json(limits)
+  .option("--dry-run", "only show what would change")
+  .action((name: string, options: Record<string, unknown>) =>
+    tenantLimits(name, options, output(options), flagsOf(options)),
   );
 const keys = tenants.command("key").description("a tenant's keys");
 json(command(keys, "add <name>", "add a key; prints it, once"))

@@ -15,6 +15,7 @@ import type { AggregationRule } from "../graphite/default-view.ts";
 import type { Ladder } from "../metric/bucket.ts";
 import type { SchemaRule } from "../metric/ladder-rules.ts";
 import { hashKey, makeKey, makeTenantId } from "./keys.ts";
+import { isLimit, limitNames, readLimits, type LimitName } from "./limits.ts";
 import {
   adoptKey,
   adoptMsOf,
@@ -233,6 +234,43 @@ export function withRules(
   if (bytes > rulesBytesMax) return "too-big";
   if (JSON.stringify(rules) === JSON.stringify(tenant.rules ?? storeRules(noRules))) return "unchanged";
   return { ...tenant, rules };
+}
+
+/** What is not named stays as it is; "default": the settings' value, or none. */
+export type LimitsChange = { readonly [Name in LimitName]?: number | "off" | "default" };
+
+export type LimitsChanged = { kind: "changed" | "unchanged"; tenant: Tenant } | { kind: "unknown-tenant" };
+
+/** Other limits; those that were unreadable before are gone. */
+export async function changeLimits(
+  bucket: TenantBucket,
+  id: string,
+  change: LimitsChange,
+): Promise<LimitsChanged> {
+  let seen: Tenant | undefined;
+  const result = await changeTenant(bucket, id, (tenant) => {
+    seen = tenant;
+    return withLimits(tenant, change);
+  });
+  if (result === "unknown-tenant") return { kind: "unknown-tenant" };
+  if (result !== "unchanged") return { kind: "changed", tenant: result };
+  return seen === undefined ? { kind: "unknown-tenant" } : { kind: "unchanged", tenant: seen };
+}
+
+/** The tenant as a change leaves it; undefined: nothing changes. */
+export function withLimits(tenant: Tenant, change: LimitsChange): Tenant | undefined {
+  // Fields that a newer version wrote stay.
+  const read = readLimits(tenant.limits);
+  const limits: Record<string, unknown> = read.kind === "limits" ? { ...tenant.limits } : {};
+  for (const name of limitNames) {
+    const value = change[name];
+    if (value === undefined) continue;
+    assert(value === "default" || isLimit(name, value), `${name} is a limit, got ${value}`);
+    if (value === "default") delete limits[name];
+    else limits[name] = value;
+  }
+  if (JSON.stringify(limits) === JSON.stringify(tenant.limits ?? {})) return undefined;
+  return { ...tenant, limits };
 }
 
 /** Vouches for what the bucket holds now: directories that did not believe it do. Answers the marker's time, in ms. */
