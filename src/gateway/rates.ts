@@ -15,6 +15,7 @@
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../base/clock.ts";
 import type { Cell, Counters } from "../base/counters.ts";
+import { isOutage } from "../base/errors.ts";
 import type { Bus } from "../bus/bus.ts";
 import { ratesSubject } from "../bus/subjects.ts";
 
@@ -136,8 +137,10 @@ export class Rates {
   readonly #options: RatesOptions;
   readonly #buckets = new LRUCache<string, Bucket>({
     max: tenantsMax,
-    dispose: (bucket) => {
+    dispose: (bucket, tenant) => {
       bucket.gone = true;
+      this.#gauge(tenant, 0, 0);
+      this.#gauges.delete(tenant);
     },
   });
   /** Tenant, gateway, what that one is offered. */
@@ -148,6 +151,8 @@ export class Rates {
   #tickedMs: number;
   #lostMs: number | undefined;
   #ends: (() => void)[] = [];
+  #hears: "no" | "soon" | "yes" = "no";
+  #stopped = false;
 
   constructor(options: RatesOptions) {
     this.#options = options;
@@ -172,10 +177,26 @@ export class Rates {
     };
     next();
     this.#ends.push(() => cancel());
-    this.#ends.push(await bus.listen(ratesSubject, (payload) => this.#hear(payload)));
+    await this.#listen();
+  }
+
+  /** A gateway opens its doors although NATS was lost just now: it listens as soon as it can. */
+  async #listen(): Promise<void> {
+    if (this.#hears !== "no") return;
+    this.#hears = "soon";
+    try {
+      const end = await this.#options.bus.listen(ratesSubject, (payload) => this.#hear(payload));
+      if (this.#stopped) end();
+      else this.#ends.push(end);
+      this.#hears = "yes";
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      this.#hears = "no";
+    }
   }
 
   stop(): void {
+    this.#stopped = true;
     for (const end of this.#ends.splice(0)) end();
   }
 
@@ -207,7 +228,6 @@ export class Rates {
         this.#buckets.get(tenant); // R4: gates have it in their hands and don't ask for it
       } else if (now - bucket.usedMs > quietMs && bucket.isFull) {
         this.#buckets.delete(tenant);
-        this.#gauge(tenant, 0, 0);
         continue;
       }
       bucket.offered = 0;
@@ -220,6 +240,7 @@ export class Rates {
     }
     this.#tenantsGauge.value = this.#buckets.size;
     if (!bus.connected) return;
+    void this.#listen();
     for (let at = 0; at < told.length; at += tenantsPerMessage)
       bus.broadcast(ratesSubject, encode(this.#options.id, told.slice(at, at + tenantsPerMessage)));
   }

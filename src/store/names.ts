@@ -93,12 +93,13 @@ export function areNamed(rows: Rows, tenant: string, names: readonly Uint8Array[
     return found === undefined ? undefined : decodeNode(found);
   };
   /** By the parent's path: the node that holds the rows below it; 0 is none. */
-  const nodes = new Map([["", root]]);
+  const nodes = new Map<string, number>();
   return names.map((name) => {
     if (isTagged(name)) return rows.get(taggedKey(root, name)) !== undefined;
     const text = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1");
     const dot = text.lastIndexOf(".");
-    const path = dot < 0 ? "" : text.slice(0, dot);
+    if (dot < 0) return (rowIn(root, text)?.series ?? 0) !== 0;
+    const path = text.slice(0, dot);
     let node = nodes.get(path);
     if (node === undefined) {
       node = root;

@@ -48,6 +48,36 @@ export function namesCases(f: Case): void {
     await store.close();
   });
 
+  f("named: each name by itself, whatever was asked before it", async ({ engine }) => {
+    const store = await engine.openShard(0);
+    const { epoch } = await claimed(store);
+    const deep = Array.from({ length: 500 }, () => "d").join(".");
+    const names = ["a", "a.b", "a.b.c", "x.y.z", "..", "q..b", deep, "m;k=v", "m;k=v.w", "ä.ö"];
+    const strangers = ["b", "x", "x.y", "a.b.d", "a.c", "x.y.z.z", "", ".", ".a", "q.b", "q.", `${deep}.d`];
+    strangers.push("m;k=w", "m", "y.z", "z.x.y.z", "ä.o", "a.", ".a.b");
+    await committed(store, commitOf(epoch, 0, 1, { newSeries: names.map((name) => key(name)) }));
+    await committed(store, commitOf(epoch, 1, 2, { newSeries: [key("b", "t2")] }));
+    const ask = (asked: string[], tenant = "t1") =>
+      store.named(
+        tenant,
+        asked.map((name) => Buffer.from(name)),
+      );
+    const mixed = [...names, ...strangers].sort((a, b) => ((a.length * 7) % 5) - ((b.length * 7) % 5));
+    assert.deepEqual(
+      await ask(mixed),
+      mixed.map((name) => names.includes(name)),
+    );
+    assert.deepEqual(
+      await ask([...names, ...names]),
+      [...names, ...names].map(() => true),
+    );
+    assert.deepEqual(await ask(["a", "b"], "t2"), [false, true]);
+    assert.deepEqual(await ask(["a"], "t3"), [false]);
+    assert.deepEqual(await ask([]), []);
+    assert.deepEqual([await store.tenantSeries("t1"), await store.tenantSeries("t3")], [names.length, 0]);
+    await store.close();
+  });
+
   f("find: nodes and series by pattern", async ({ engine }) => {
     const store = await engine.openShard(0);
     const { epoch } = await claimed(store);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tenantsBucket } from "../../src/bus/subjects.ts";
 import type { ShardBatcher } from "../../src/gateway/batch.ts";
+import { changeLimits, type LimitsChange } from "../../src/tenant/admin.ts";
 import { encodeJson, tenantKeyOf } from "../../src/tenant/record.ts";
 import { limitsOf, readLimits } from "../../src/tenant/limits.ts";
 import type { Tenant, TenantLimits } from "../../src/tenant/tenant.ts";
@@ -135,6 +136,27 @@ test("how tags and names are counted, in each kind of line", async () => {
     f("x:1|c|#a:1,b:2,c:3", "tags-limit", "statsd");
     f("x:1|c|@0.1|#a:1,b:2|T1", "ok", "statsd");
     f("x;a=1:1|c|#b:1,c:1", "tags-limit", "statsd");
+  });
+});
+
+test("set by compare-and-set; what is not named stays", async () => {
+  await withGateway(async (world) => {
+    const { id } = world.members[0].tenant;
+    const kv = await world.bus.kv(tenantsBucket);
+    await Promise.all([
+      changeLimits(kv, id, { pointsPerSecond: 5, series: "off" }),
+      changeLimits(kv, id, { nameBytes: 100, tags: 3 }),
+    ]);
+    const f = async (change: LimitsChange, kind: string, expected: unknown) => {
+      const result = await changeLimits(kv, id, change);
+      assert(result.kind !== "unknown-tenant" && result.kind === kind, result.kind);
+      assert.deepEqual(result.tenant.limits, expected);
+    };
+    await f({}, "unchanged", { pointsPerSecond: 5, series: "off", nameBytes: 100, tags: 3 });
+    await f({ series: 9, tags: "default" }, "changed", { pointsPerSecond: 5, series: 9, nameBytes: 100 });
+    await f({ series: 9, tags: "default" }, "unchanged", { pointsPerSecond: 5, series: 9, nameBytes: 100 });
+    await f({ pointsPerSecond: "default", series: "default", nameBytes: "default" }, "changed", {});
+    assert.equal((await changeLimits(kv, "nobody", { tags: 1 })).kind, "unknown-tenant");
   });
 });
 
