@@ -7,7 +7,14 @@
 import { assert } from "../src/base/assert.ts";
 import type { RecordedFrame } from "../src/bus/bus.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
-import { decodeFrame, hex, type DecodedFrame, type Door, type Frame } from "../src/metric/frame.ts";
+import {
+  decodeFrame,
+  hex,
+  type DecodedFrame,
+  type Door,
+  type Frame,
+  type Kind,
+} from "../src/metric/frame.ts";
 import { reasonCode, reasons, type Reason } from "../src/metric/reason.ts";
 import { addNumber, holds } from "../src/store/intervals.ts";
 import type { SeriesRoom } from "./series-room.ts";
@@ -41,6 +48,7 @@ interface Origin {
   recorded: RecordedFrame;
   tenant: string;
   door: Door;
+  kind: Kind;
   minute: number;
   receivedAtMs: number;
 }
@@ -307,23 +315,23 @@ export class Batch {
     this.#part = 0;
     this.#room?.look();
     for (const section of frame.sections) {
-      const { tenant, door, lines } = section;
+      const { tenant, door, kind, lines } = section;
       this.#book(tenant, door, minute, "received", "", section.lineCount);
-      if (section.kind !== "plaintext") {
+      if (kind !== "plaintext") {
         this.#bury(
           recorded,
           this.#part++,
           tenant,
           door,
           "malformed",
-          `kind ${section.kind}`,
+          `kind ${kind}`,
           frame.receivedAtMs,
           lines,
         );
         this.#book(tenant, door, minute, "dead", "malformed", section.lineCount);
         continue;
       }
-      this.#ingest({ recorded, tenant, door, minute, receivedAtMs: frame.receivedAtMs }, lines);
+      this.#ingest({ recorded, tenant, door, kind, minute, receivedAtMs: frame.receivedAtMs }, lines);
     }
     for (const { tenant, door, minute: refusedAt, reason, count } of frame.refusals) {
       this.#book(tenant, door, refusedAt, "received", "", count);
@@ -335,7 +343,7 @@ export class Batch {
     const { recorded, tenant, door, minute, receivedAtMs } = origin;
     const number = this.#tenantNumber(tenant);
     let refused = 0;
-    const stored = this.#aggregator.ingest(number, lines, receivedAtMs, (code, line) => {
+    const refuse = (code: number, line: Uint8Array) => {
       const reason = reasons[code] ?? "malformed";
       if (code === reasonCode["series-limit"]) {
         const asked = this.#room?.takeAsked() ?? -1;
@@ -345,7 +353,8 @@ export class Batch {
       }
       this.#book(tenant, door, minute, "dead", reason, 1);
       this.#bury(recorded, this.#part++, tenant, door, reason, "refused by the actor", receivedAtMs, line);
-    });
+    };
+    const stored = this.#aggregator.ingest(number, lines, receivedAtMs, refuse);
     this.counts.points += stored;
     if (stored > 0) this.#book(tenant, door, minute, "stored", "", stored);
     this.#refuseSeries(origin, refused);

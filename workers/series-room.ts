@@ -163,8 +163,10 @@ export class SeriesRoom {
   /** What this batch made is in the store. */
   committed(): void {
     for (const held of this.#changed) {
-      held.stored += held.fresh + held.trusted.length;
-      held.isExact &&= held.trusted.length === 0;
+      const made = held.fresh + held.trusted.length;
+      if (made === 0) continue;
+      held.stored += made;
+      held.isExact = false;
       held.fresh = 0;
       held.trusted = [];
     }
@@ -186,7 +188,9 @@ export class SeriesRoom {
 
   async #judge(held: Held, asked: Asked[], nameOf: (series: number) => Uint8Array): Promise<Verdict[]> {
     if (!held.isExact) {
-      held.stored = await this.#store.tenantSeries(held.tenant);
+      const stored = await this.#store.tenantSeries(held.tenant);
+      if (stored < held.stored) this.#refused.clear(); // there was more room than we thought
+      held.stored = stored;
       held.isExact = true;
     }
     const count = held.stored + held.fresh + held.trusted.length;
