@@ -1,12 +1,11 @@
 // The engine for tests, simple enough to be right at sight: the other engines are compared with it. Every row stays as
 // it was committed; what upkeep does is to say how rows are read (memory/upkeep.ts, memory/snapshot.ts).
-// The engine for tests, simple enough to be right at sight: the other engines are compared with it. A committed row is
-// never changed, so a snapshot is a set of lengths and copies of the small things.
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
-import { compilePattern } from "../metric/glob.ts";
+import { applyGauges } from "./gauges.ts";
 import { mergeIntervals } from "./intervals.ts";
-import { dropSeries, freshDisk, keyOfName, namesOf, stateOf, type Disk } from "./memory/disk.ts";
+import { dropSeries, freshDisk, keyOfName, stateOf, type Disk } from "./memory/disk.ts";
+import { foundIn } from "./memory/find.ts";
 import { MemorySnapshot } from "./memory/snapshot.ts";
 import { daySeconds, upkeepStep } from "./memory/upkeep.ts";
 import {
@@ -79,10 +78,13 @@ class MemoryShard implements ShardStore {
     if (commit.epoch !== disk.state.epoch) return { kind: "fenced", epoch: disk.state.epoch };
     if (commit.from !== disk.state.offset) return { kind: "at", offset: disk.state.offset };
     const ids = Uint32Array.from(commit.newSeries, ({ tenant, name }) => this.#idOf(tenant, name));
-    const { deltas } = commit;
+    const idOf = (said: number) => (said >= newSeriesFlag ? (ids[said - newSeriesFlag] ?? 0) : said);
+    const before = (id: number) => disk.gauges.get(id) ?? 0;
+    const { deltas, values } = applyGauges(commit.deltas, commit.gauges ?? [], idOf, before);
+    for (const [id, value] of values) if (disk.series.has(id)) disk.gauges.set(id, value);
     for (let i = 0; i < deltas.count; i++) {
-      const said = deltas.series[i] ?? 0;
-      const series = said >= newSeriesFlag ? (ids[said - newSeriesFlag] ?? 0) : said;
+      const series = idOf(deltas.series[i] ?? 0);
+      const sketch = deltas.sketches?.get(i);
       assert(series > 0, "a stored series or one of newSeries");
       disk.rows.push({
         series,
@@ -94,6 +96,7 @@ class MemoryShard implements ShardStore {
         last: deltas.last[i] ?? 0,
         lastSeconds: deltas.lastSeconds[i] ?? 0,
         lastReceivedAtMs: deltas.lastReceivedAtMs[i] ?? 0,
+        sketch: sketch === undefined ? undefined : Uint8Array.from(sketch),
         settled: undefined,
       });
     }
@@ -169,9 +172,9 @@ class MemoryShard implements ShardStore {
 
   async deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted> {
     const { state, series } = this.#disk;
-    const compiled = compilePattern(pattern);
-    const found = epoch === state.epoch ? namesOf(series, tenant, (name) => compiled.matches(name)) : [];
-    const deleted = found.slice(0, most);
+    const found = epoch === state.epoch ? foundIn(series, tenant, pattern) : [];
+    const once = new Map(found.toReversed().map((each) => [each.id, each]));
+    const deleted = found.filter((each) => once.get(each.id) === each).slice(0, most);
     dropSeries(this.#disk, new Set(deleted.map(({ id }) => id)));
     return { ids: Uint32Array.from(deleted, ({ id }) => id), names: deleted.map(({ name }) => name) };
   }

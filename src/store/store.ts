@@ -161,7 +161,7 @@ export interface ShardStore {
   retire(epoch: number, nowSeconds: number): Promise<Retired>;
   /**
    * Deletes the series that match, whatever they hold: their names at once, their points by upkeep. At most `most`;
-   * call again while it answers that many. Ids as for `retire`.
+   * call again while it answers that many. Ids as for `retire`. A series with outputs goes where one of them matches.
    */
   deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted>;
   /** Living series of a tenant in this shard. */
@@ -186,7 +186,7 @@ export interface Retired {
 
 export interface Deleted {
   ids: Uint32Array;
-  /** Sorted as UTF-8 bytes. */
+  /** One for each id, sorted as UTF-8 bytes; of a series with outputs, the first one's that matched. */
   names: string[];
 }
 
@@ -286,21 +286,25 @@ export interface Snapshot {
   state(): Promise<ShardState>;
   /**
    * Nodes that match a Graphite pattern (src/metric/glob.ts), one per path, sorted by path as UTF-8 bytes. At most
-   * `most`; where there are more, which ones is not said. Tagged series are found by patterns that have a `;`.
+   * `most`; where there are more, which ones is not said. Tagged series are found by patterns that have a `;`. Series
+   * with outputs (src/metric/outputs.ts) show these, as leaves: those that are listed, and others by their name.
    */
   findNodes(tenant: string, pattern: string, most: number): Promise<FoundNode[]>;
-  /** Series whose whole name matches; a pattern without wildcards is a plain look-up. Sorted by name; see findNodes. */
+  /**
+   * Series whose whole name matches; a pattern without wildcards is a plain look-up. Sorted by name; see findNodes. An
+   * output may have the name of a series that somebody sent: both are found, the one that was sent first.
+   */
   findSeries(tenant: string, pattern: string, most: number): Promise<FoundSeries[]>;
   /**
    * Buckets of [start, start + width * step), start a multiple of step, merged from everything that is still held.
    * Unknown ids have empty cells. Times that a series' ladder holds in no rung whose step divides `step` come from the
    * finest rung that has them, each summary in the cell where its own bucket starts. Points always; of the values only
-   * `columns`: each one costs time and memory.
+   * `columns`: each one costs time and memory. Sketches only where "sketch" is among them.
    */
   fetch(
     ids: readonly number[],
     range: { start: number; stepSeconds: number; width: number },
-    columns?: readonly ValueColumn[],
+    columns?: readonly ReadColumn[],
   ): Promise<Cells>;
   /** Minutes from `fromMinute` to `untilMinute`, both included, in their order. */
   ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]>;

@@ -5,7 +5,7 @@ import {
   type FoundNode,
   type FoundSeries,
   type Snapshot,
-  type ValueColumn,
+  type ReadColumn,
 } from "../../src/store/store.ts";
 
 /** [epoch seconds, value] */
@@ -82,7 +82,7 @@ function sorted<T>(list: T[], text: (item: T) => string): T[] {
 function cellsOf(
   rows: readonly Points[],
   range: { start: number; stepSeconds: number; width: number },
-  columns: readonly ValueColumn[] = valueColumns,
+  columns: readonly ReadColumn[] = valueColumns,
 ): Cells {
   const column = () => new Float64Array(rows.length * range.width);
   const cells = { ...range, points: column(), sum: column(), min: column(), max: column(), last: column() };

@@ -9,6 +9,7 @@ import { namesCases } from "./store-names.ts";
 import { randomCases } from "./store-random.ts";
 import { rememberCases } from "./store-remember.ts";
 import { rulesCases } from "./store-rules.ts";
+import { statsdCases } from "./store-statsd.ts";
 import { upkeepCases } from "./store-upkeep.ts";
 
 export function storeContract(engineName: string, makeWorld: () => Promise<World>): void {
@@ -30,5 +31,7 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
   rulesCases(f);
   livesCases(f);
   historiesCases(f);
+  // The others follow.
+  if (engineName === "memory") statsdCases(f);
   randomCases(f);
 }

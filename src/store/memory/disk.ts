@@ -15,6 +15,8 @@ export interface Row {
   last: number;
   lastSeconds: number;
   lastReceivedAtMs: number;
+  /** As it was committed. */
+  sketch: Uint8Array | undefined;
   /** The text of its ladder, once upkeep has come to it. */
   settled: string | undefined;
 }
@@ -45,6 +47,8 @@ export interface Disk {
   ladders: Map<string, Reach>;
   /** The epoch day from which on nothing is left of what was settled of a series. */
   expiryDay: Map<number, number>;
+  /** Values of StatsD gauges, by id. */
+  gauges: Map<number, number>;
   keyed: Map<string, number>;
   ledger: Map<string, LedgerRow>;
   dead: Map<string, DeadLetter>;
@@ -72,6 +76,7 @@ export function freshDisk(): Disk {
     rows: [],
     ladders: new Map(),
     expiryDay: new Map(),
+    gauges: new Map(),
     keyed: new Map(),
     ledger: new Map(),
     dead: new Map(),
@@ -105,6 +110,7 @@ export function dropSeries(disk: Disk, ids: ReadonlySet<number>): void {
     const series = disk.series.get(id);
     if (series !== undefined) disk.ids.delete(keyOfName(series));
     disk.series.delete(id);
+    disk.gauges.delete(id);
   }
   disk.rows = disk.rows.filter((row) => !ids.has(row.series));
 }

@@ -1,6 +1,8 @@
 // What a reader of the memory engine sees: copies of a shard's lists, asked in the plainest way.
 import { bucketOf } from "../../metric/bucket.ts";
-import { compilePattern } from "../../metric/glob.ts";
+import { compilePattern, type Pattern } from "../../metric/glob.ts";
+import { storedOutput } from "../../metric/outputs.ts";
+import { mergeSketches } from "../../metric/sketch.ts";
 import { emptyCells, type GridRange } from "../cells.ts";
 import { compareTexts } from "../order.ts";
 import {
@@ -10,12 +12,13 @@ import {
   type FoundNode,
   type FoundSeries,
   type LedgerRow,
+  type ReadColumn,
   type ShardState,
   type Snapshot,
   type TenantSize,
-  type ValueColumn,
 } from "../store.ts";
 import { namesOf, stateOf, type Disk, type Reach, type Row, type Series } from "./disk.ts";
+import { foundIn, outputsFor } from "./find.ts";
 import { rowBytes } from "./upkeep.ts";
 
 export class MemorySnapshot implements Snapshot {
@@ -42,7 +45,8 @@ export class MemorySnapshot implements Snapshot {
   async findNodes(tenant: string, pattern: string, most: number): Promise<FoundNode[]> {
     const compiled = compilePattern(pattern);
     const found = new Map<string, FoundNode>();
-    for (const { name } of namesOf(this.#series, tenant, () => true)) {
+    const names = namesOf(this.#series, tenant, () => true).flatMap(({ name }) => shownAs(name, compiled));
+    for (const name of names) {
       const nodes = name.includes(";") ? [name] : name.split(".");
       for (let length = 1; length <= nodes.length; length++) {
         const path = nodes.slice(0, length).join(".");
@@ -60,14 +64,13 @@ export class MemorySnapshot implements Snapshot {
   }
 
   async findSeries(tenant: string, pattern: string, most: number): Promise<FoundSeries[]> {
-    const compiled = compilePattern(pattern);
-    return namesOf(this.#series, tenant, (name) => compiled.matches(name)).slice(0, most);
+    return foundIn(this.#series, tenant, pattern).slice(0, most);
   }
 
   async fetch(
     ids: readonly number[],
     range: GridRange,
-    asked: readonly ValueColumn[] = valueColumns,
+    asked: readonly ReadColumn[] = valueColumns,
   ): Promise<Cells> {
     const cells = emptyCells(ids.length, range);
     const cellsOf = new Map(ids.map((id) => [id, new Map<number, Row[]>()]));
@@ -81,6 +84,7 @@ export class MemorySnapshot implements Snapshot {
       if (rows === undefined) columns.set(column, [row]);
       else rows.push(row);
     }
+    const sketches = new Map<number, Uint8Array>();
     for (const [i, id] of ids.entries())
       for (const [column, rows] of cellsOf.get(id) ?? []) {
         const cell = i * range.width + column;
@@ -89,9 +93,11 @@ export class MemorySnapshot implements Snapshot {
         cells.min[cell] = Math.min(...rows.map((row) => row.min));
         cells.max[cell] = Math.max(...rows.map((row) => row.max));
         cells.last[cell] = lastOf(rows);
+        const sketch = mergeSketches(rows.flatMap((row) => row.sketch ?? []));
+        if (sketch !== undefined) sketches.set(cell, sketch);
       }
     for (const name of valueColumns) if (!asked.includes(name)) cells[name] = new Float64Array();
-    return cells;
+    return asked.includes("sketch") ? { ...cells, sketches } : cells;
   }
 
   /**
@@ -155,6 +161,14 @@ export class MemorySnapshot implements Snapshot {
   }
 
   close(): void {}
+}
+
+/** The names of a series that can be seen by a pattern: branches show whatever the output below them is. */
+function shownAs(name: string, pattern: Pattern): string[] {
+  const stored = storedOutput(name);
+  return stored === undefined
+    ? [name]
+    : outputsFor(stored.node, pattern).map((output) => stored.read(output));
 }
 
 /** Of the greatest (time stamp, receivedAtMs, value); Math.max has 0 above -0. */

@@ -1,0 +1,9 @@
+// What StatsD asks of a store.
+import { gaugesCases } from "./store-gauges.ts";
+import type { Case } from "./store-helpers.ts";
+import { outputsCases } from "./store-outputs.ts";
+
+export function statsdCases(f: Case): void {
+  outputsCases(f);
+  gaugesCases(f);
+}
