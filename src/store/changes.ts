@@ -3,12 +3,13 @@
 import { assert } from "../base/assert.ts";
 import { encodeBlob } from "./blob.ts";
 import type { State, Writes } from "./environment.ts";
+import { applyGauges } from "./gauges.ts";
 import type { ShardHead } from "./head.ts";
 import { mergeIntervals } from "./intervals.ts";
-import { blobKey, bootKey, deadKey, keyedKey, keyedTimeKey, ledgerKey } from "./keys.ts";
+import { blobKey, bootKey, deadKey, gaugeKey, keyedKey, keyedTimeKey, ledgerKey, nameKey } from "./keys.ts";
 import { Naming } from "./names.ts";
 import { decodeBoot, decodeNumber, encodeBoot, encodeDead, encodeNumber } from "./rows.ts";
-import type { BootApplied, Commit } from "./store.ts";
+import { newSeriesFlag, type BootApplied, type Commit, type DeltaColumns } from "./store.ts";
 
 export interface CommitPlan {
   head: ShardHead;
@@ -18,10 +19,9 @@ export interface CommitPlan {
 
 /** The commit has been judged: its epoch and offset are those of the state. */
 export function planCommit(state: State, commit: Commit): CommitPlan {
-  const { deltas } = commit;
   assert(commit.to >= commit.from, `an offset that does not go back, got ${commit.from} to ${commit.to}`);
   assert(
-    deltas.count === 0 || commit.to > commit.from,
+    (commit.deltas.count === 0 && (commit.gauges ?? []).length === 0) || commit.to > commit.from,
     "no points in a commit that does not move the offset",
   );
   const writes: Writes = { puts: [], removes: [] };
@@ -29,6 +29,7 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
   const ids = Uint32Array.from(commit.newSeries, (key) => naming.idOf(key));
   // Not spread as arguments: there may be hundreds of thousands.
   for (const put of naming.puts()) writes.puts.push(put);
+  const deltas = planGauges(state, commit, ids, writes);
   if (deltas.count > 0) {
     const { bytes, minBucket, maxBucket } = encodeBlob(deltas, ids);
     writes.puts.push({ key: blobKey({ offset: commit.to, minBucket, maxBucket, commits: 1 }), value: bytes });
@@ -51,6 +52,23 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
     nextNode: naming.next.node,
   };
   return { head, writes, ids };
+}
+
+/** The deltas with the rows of gauges that were given as differences. */
+function planGauges(state: State, commit: Commit, ids: Uint32Array, writes: Writes): DeltaColumns {
+  const { deltas, gauges } = commit;
+  if (gauges === undefined || gauges.length === 0) return deltas;
+  const idOf = (said: number) => (said >= newSeriesFlag ? (ids[said - newSeriesFlag] ?? 0) : said);
+  const applied = applyGauges(deltas, gauges, idOf, (id) => {
+    const stored = state.get(gaugeKey(id));
+    return stored === undefined ? 0 : decodeNumber(stored);
+  });
+  const fresh = new Set(ids);
+  // A series that was deleted meanwhile leaves nothing behind.
+  for (const [id, value] of applied.values)
+    if (fresh.has(id) || state.get(nameKey(id)) !== undefined)
+      writes.puts.push({ key: gaugeKey(id), value: encodeNumber(value) });
+  return applied.deltas;
 }
 
 function mergeBoots(state: State, boots: readonly BootApplied[]): Iterable<BootApplied> {

@@ -16,6 +16,7 @@
 //   x applied at u64, keyed id          -> nothing             the same by time, for their expiry
 //   l length u8, tenant, minute u32, door 0 fate 0 reason -> count  the ledger
 //   d sequence u64, part u32            -> dead letter
+//   v series u32                        -> f64                 the value of a StatsD gauge
 //   z series u32                        -> whole name          names by id
 //
 // Names by id come last: ids are given in order, and LMDB leaves pages full where keys are appended at the very end of a
@@ -39,6 +40,7 @@ const tableByte = {
   activity: 0x61,
   size: 0x75,
   purge: 0x70,
+  gauge: 0x76,
   span: 0x6d,
   piece: 0x66,
 } as const;
@@ -157,6 +159,10 @@ export function activityKey(chunk: number): Buffer {
 
 export function purgeKey(series: number): Buffer {
   return keyOfU32("purge", series);
+}
+
+export function gaugeKey(series: number): Buffer {
+  return keyOfU32("gauge", series);
 }
 
 export function sizeKey(tenant: string): Buffer {

@@ -11,7 +11,7 @@ import { Outage } from "../base/errors.ts";
 import { planCommit } from "./changes.ts";
 import { Environment, type SpaceUsed, type State, type Writes } from "./environment.ts";
 import type { ShardHead } from "./head.ts";
-import { findSeries } from "./find.ts";
+import { findStored } from "./find.ts";
 import { planForget, type ForgetPlace } from "./forget.ts";
 import { areNamed, livingSeries } from "./names.ts";
 import { KeptBlobs, type BlobsOfReader } from "./kept-blobs.ts";
@@ -197,7 +197,7 @@ class Shard implements LmdbShardStore {
    * looked at again in the state that the change is made from.
    */
   async deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted> {
-    const found = await findSeries(this.#environment.newest(), tenant, pattern, most, turn);
+    const found = await findStored(this.#environment.newest(), tenant, pattern, most, turn);
     const deleted: FoundSeries[] = [];
     for (let from = 0; from < found.length; from += deletedAtOnce) {
       const part = found.slice(from, from + deletedAtOnce);

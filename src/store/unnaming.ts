@@ -1,7 +1,7 @@
 // Takes names away again, on paper: what must be written is in `writes`. The other half of naming.
 //
 // U1. What goes is exactly what naming made for these series: the leaf, the nodes above it that hold nothing any more,
-//     the name by id, the place in the tenant's count. A branch with other names below it stays, and so does a leaf
+//     the name by id, a gauge's value, the place in the tenant's count. A branch with other names below it stays, and so does a leaf
 //     that is a branch.
 // U2. No id is given again: the tenant's next id goes on where it was. A tenant whose last series goes is no tenant of
 //     the shard any more, for what it still has on disk nobody can read; when it comes again, it begins a new block.
@@ -9,7 +9,7 @@
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
 import type { Writes } from "./environment.ts";
-import { after, blockKey, blockOf, nameKey, nodeKey, taggedKey, tenantKey } from "./keys.ts";
+import { after, blockKey, blockOf, gaugeKey, nameKey, nodeKey, taggedKey, tenantKey } from "./keys.ts";
 import {
   decodeId,
   decodeNode,
@@ -69,6 +69,8 @@ export class Unnaming {
       leaf.changed = true;
     }
     this.#removes.push(key);
+    const gauge = gaugeKey(id);
+    if (this.#rows.get(gauge) !== undefined) this.#removes.push(gauge);
     tenant.row.series--;
     return name;
   }

@@ -47,6 +47,7 @@ export function outputsCases(f: Case): void {
         "stats.timers.x.median=",
       ]);
       await nodes("stats.timers.x.mean", ["stats.timers.x.mean=."]);
+      await nodes("stats.timers.x.mean", ["stats.timers.x.mean=."], 1);
       await nodes("stats.timers.z.mean", ["stats.timers.z.mean="]);
       await nodes("stats.timers.x.mean.*", ["stats.timers.x.mean.more="]);
       await nodes("stats.timers.z.mean.*", []);

@@ -31,7 +31,6 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
   rulesCases(f);
   livesCases(f);
   historiesCases(f);
-  // The others follow.
-  if (engineName === "memory") statsdCases(f);
+  statsdCases(f);
   randomCases(f);
 }
