@@ -8,12 +8,14 @@ import { nameFuzzer } from "./name.ts";
 import { numberFuzzer } from "./number.ts";
 import { pieceFuzzer } from "./piece.ts";
 import { routerFuzzer } from "./router.ts";
+import { statsdFuzzer } from "./statsd.ts";
 
 export const fuzzers: readonly Fuzzer[] = [
   numberFuzzer,
   lineFuzzer,
   nameFuzzer,
   routerFuzzer,
+  statsdFuzzer,
   aggregatorFuzzer,
   frameFuzzer,
   pieceFuzzer,
