@@ -56,15 +56,15 @@ export class Cells {
     return this.#count;
   }
 
-  /** Adds a point to (series, bucket); bucket is in epoch seconds, below 2^32. */
-  add(series: number, bucketSeconds: number, point: Point): void {
+  /** Adds a point to (series, bucket); bucket is in epoch seconds, below 2^32. Answers its cell: its row, if taken now. */
+  add(series: number, bucketSeconds: number, point: Point): number {
     const bucket = bucketSeconds | 0;
     const i32 = this.#i32;
     let cell = series < this.#first.length ? (this.#first[series] as number) : this.#count;
     if (cell >= this.#count || i32[cell * ints + seriesField] !== series) {
       cell = this.#open(series, bucket, point);
       this.#first[series] = cell;
-      return;
+      return cell;
     }
     if (i32[cell * ints + bucketField] !== bucket) {
       const before = i32[cell * ints + recent] as number;
@@ -73,11 +73,19 @@ export class Cells {
         const found = this.#findLater(series, bucket);
         const later = found >= 0 ? found : this.#openLater(series, bucket, point);
         this.#i32[cell * ints + recent] = later;
-        if (found < 0) return;
+        if (found < 0) return later;
         cell = later;
       }
     }
     this.#addTo(cell, point);
+    return cell;
+  }
+
+  /** Of points of one moment the greatest is `last`; this one, just added to the cell, is it because it came last. */
+  preferLast(cell: number, point: Point): void {
+    const d = cell * doubles;
+    const newest = (this.#i32[cell * ints + lastSeconds] as number) >>> 0;
+    if (newest === point.seconds && this.#f64[d + 4] === this.receivedAtMs) this.#f64[d + 3] = point.value;
   }
 
   #addTo(cell: number, point: Point): void {

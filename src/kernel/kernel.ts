@@ -64,6 +64,30 @@ export interface Deltas {
   readonly lastReceivedAtMs: Float64Array;
   /** Sketches of rows that have one (src/metric/sketch.ts), by row. */
   readonly sketches?: ReadonlyMap<number, Uint8Array>;
+  /** StatsD gauges that changed, one for each series, in the order of their first change. */
+  readonly gauges?: readonly GaugeDelta[];
+}
+
+/** A row whose values are differences to a gauge's value before the commit. */
+export interface GaugeDeltaRow {
+  bucket: number;
+  points: number;
+  sum: number;
+  min: number;
+  max: number;
+  last: number;
+  lastSeconds: number;
+  lastReceivedAtMs: number;
+}
+
+/** A StatsD gauge that changed. Points since the first absolute value are ordinary rows; those before are `relative`. */
+export interface GaugeDelta {
+  /** Local number. */
+  series: number;
+  relative: GaugeDeltaRow[];
+  /** The value afterwards; `isRelative`: as a difference to the one before. */
+  value: number;
+  isRelative: boolean;
 }
 
 /** A line that `ingest` did not count, without its line end. A view of the section's bytes. */
@@ -82,7 +106,9 @@ export interface Aggregator {
    * lines counted; each other goes to `refuse`.
    */
   ingest(tenant: number, lines: Uint8Array, receivedAtMs: number, refuse: Refuse): number;
-  /** Rows that a commit would have now. */
+  /** The same for StatsD lines (src/metric/statsd.ts): all of them are of the time of receivedAtMs. */
+  ingestStatsd(tenant: number, lines: Uint8Array, receivedAtMs: number, refuse: Refuse): number;
+  /** Rows that a commit would have now, each bin of a sketch counted as one. */
   readonly openRows: number;
   /** Series known, all tenants. */
   readonly seriesCount: number;

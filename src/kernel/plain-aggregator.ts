@@ -15,7 +15,9 @@ import { reasonCode } from "../metric/reason.ts";
 import { Cells } from "./cells.ts";
 import { hashSeed, seedBytes } from "./hash.ts";
 import type { Admit, Aggregator, Deltas, Refuse } from "./kernel.ts";
+import { secondsMax, secondsMin } from "./seconds.ts";
 import { noSeries, SeriesTable } from "./series-table.ts";
+import { StatsdAggregator } from "./statsd-aggregator.ts";
 
 export interface AggregatorOptions {
   /** Width of a bucket. */
@@ -27,9 +29,6 @@ export interface AggregatorOptions {
 }
 
 const seriesMaxDefault = 10_000_000;
-/** Columns hold epoch seconds as uint32, and 0 is a clock gone wrong. */
-const secondsMin = 1;
-const secondsMax = 2 ** 32 - 1;
 
 export function createPlainAggregator(options: AggregatorOptions): Aggregator {
   return new PlainAggregator(options);
@@ -39,6 +38,7 @@ class PlainAggregator implements Aggregator {
   readonly #stepSeconds: number;
   readonly #table: SeriesTable;
   readonly #cells: Cells;
+  readonly #statsd: StatsdAggregator;
   readonly #line = new Line();
 
   constructor(options: AggregatorOptions) {
@@ -49,10 +49,11 @@ class PlainAggregator implements Aggregator {
     const seed = hashSeed(options.seed);
     this.#table = new SeriesTable(seed, options.seriesMax ?? seriesMaxDefault);
     this.#cells = new Cells(seed);
+    this.#statsd = new StatsdAggregator(this.#table, this.#cells, seed, stepSeconds);
   }
 
   get openRows(): number {
-    return this.#cells.count;
+    return this.#cells.count + this.#statsd.openRows;
   }
 
   get seriesCount(): number {
@@ -76,7 +77,11 @@ class PlainAggregator implements Aggregator {
   }
 
   commit(): Deltas {
-    return this.#cells.take();
+    return { ...this.#cells.take(), ...this.#statsd.take() };
+  }
+
+  ingestStatsd(tenant: number, lines: Uint8Array, receivedAtMs: number, refuse: Refuse): number {
+    return this.#statsd.ingest(tenant, lines, receivedAtMs, refuse);
   }
 
   ingest(tenant: number, lines: Uint8Array, receivedAtMs: number, refuse: Refuse): number {

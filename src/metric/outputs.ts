@@ -17,6 +17,12 @@ export const counterNode = "\u0001c";
 export const timerNode = "\u0001t";
 export const setNode = "\u0001s";
 
+/** What stored names begin with, by what StatsD sent. */
+export const counterPrefix = "stats.counters.";
+export const timerPrefix = "stats.timers.";
+export const setPrefix = "stats.sets.";
+export const gaugePrefix = "stats.gauges.";
+
 const plainTimer = [
   "count",
   "count_ps",
@@ -81,4 +87,20 @@ export function storedOutput(name: string): StoredOutput | undefined {
   const node = name.slice(start, end);
   if (!outputsByNode.has(node)) return undefined;
   return { node, read: (output) => name.slice(0, start) + output + name.slice(end) };
+}
+
+const nodeOfPrefix = [
+  [counterPrefix, counterNode],
+  [timerPrefix, timerNode],
+  [setPrefix, setNode],
+] as const;
+
+/** The stored name of the series that is read as `name`, whose last node is `output`; undefined: none of ours. */
+export function storedNameOf(name: string, output: string): string | undefined {
+  const node = nodeOfPrefix.find(([prefix]) => name.startsWith(prefix))?.[1];
+  const semicolon = name.indexOf(";");
+  const end = semicolon < 0 ? name.length : semicolon;
+  const start = end - output.length;
+  if (node === undefined || name[start - 1] !== "." || name.slice(start, end) !== output) return undefined;
+  return name.slice(0, start) + node + name.slice(end);
 }

@@ -3,6 +3,8 @@
 //
 //   quantile   how many values fell into each bin; bins grow by a factor, so every quantile is within 0.5 % of a value
 //              that was sent. Counts add. A sampled value (`@0.1`) counts as many as it stands for, whole or not.
+//              The count of `squaresKey` is no bin's: it is the sum of the squares of the values, so that a deviation
+//              far smaller than a bin is right too. It adds like the others.
 //   set        HyperLogLog with 16,384 registers (0.8 % standard error): how many different values there were. The count
 //              of a register is its highest rank; the greater one stays.
 //
@@ -27,7 +29,9 @@ const gamma = 1.005 / 0.995;
 const logGamma = Math.log(gamma);
 /** Bins of values below 1 have keys above 0 too: the smallest value told apart from 0 is about 1e-9. */
 const keyOfOne = 2100;
-const keyMost = 6000;
+export const keyMost = 6000;
+/** See above. */
+export const squaresKey = keyMost + 1;
 
 /** The bin of a value: 0 for those around 0, negative for negative ones. */
 export function quantileKey(value: number): number {

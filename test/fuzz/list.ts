@@ -8,6 +8,7 @@ import { nameFuzzer } from "./name.ts";
 import { numberFuzzer } from "./number.ts";
 import { pieceFuzzer } from "./piece.ts";
 import { routerFuzzer } from "./router.ts";
+import { statsdAggregatorFuzzer } from "./statsd-aggregator.ts";
 import { statsdFuzzer } from "./statsd.ts";
 
 export const fuzzers: readonly Fuzzer[] = [
@@ -16,6 +17,7 @@ export const fuzzers: readonly Fuzzer[] = [
   nameFuzzer,
   routerFuzzer,
   statsdFuzzer,
+  statsdAggregatorFuzzer,
   aggregatorFuzzer,
   frameFuzzer,
   pieceFuzzer,
