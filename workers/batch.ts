@@ -193,19 +193,15 @@ export class Batch {
   /** The commit of everything since the last one. Views of the aggregator: valid until the next `apply`. */
   commit(epoch: number, from: number, incarnation: string): Commit {
     assert(!this.isUndecided, "no line waits when a commit is made");
-    const deltas = this.#aggregator.commit();
+    const { gauges = [], ...deltas } = this.#aggregator.commit();
     const newSeries: SeriesKey[] = [];
     this.#awaitingIds = [];
     this.#growIds(this.#aggregator.seriesCount);
     const series = new Uint32Array(deltas.count);
     const pending = new Map<number, number>();
-    for (let row = 0; row < deltas.count; row++) {
-      const local = deltas.series[row] as number;
+    const stored = (local: number): number => {
       const id = this.#ids[local] as number;
-      if (id !== 0 && id !== dropped) {
-        series[row] = id;
-        continue;
-      }
+      if (id !== 0 && id !== dropped) return id;
       let index = pending.get(local);
       if (index === undefined) {
         index = newSeries.length;
@@ -215,8 +211,10 @@ export class Batch {
         assert(tenant !== undefined, "a series belongs to a tenant that was numbered");
         newSeries.push({ tenant, name: this.#aggregator.seriesName(local) });
       }
-      series[row] = newSeriesFlag + index;
-    }
+      return newSeriesFlag + index;
+    };
+    for (let row = 0; row < deltas.count; row++) series[row] = stored(deltas.series[row] as number);
+    const changes = gauges.map((gauge) => ({ ...gauge, series: stored(gauge.series) }));
     const boots: BootApplied[] = [];
     for (const [boot, { added, lastAppliedMs }] of this.#boots)
       if (added.length > 0) boots.push({ boot, applied: added, lastAppliedMs });
@@ -229,6 +227,7 @@ export class Batch {
       receivedAtMs: this.#receivedAtMs,
       newSeries,
       deltas: { ...deltas, series },
+      gauges: changes,
       boots,
       keyed: [...this.#keyed.values()],
       ledger: [...this.#ledger.values()],
@@ -317,20 +316,6 @@ export class Batch {
     for (const section of frame.sections) {
       const { tenant, door, kind, lines } = section;
       this.#book(tenant, door, minute, "received", "", section.lineCount);
-      if (kind !== "plaintext") {
-        this.#bury(
-          recorded,
-          this.#part++,
-          tenant,
-          door,
-          "malformed",
-          `kind ${kind}`,
-          frame.receivedAtMs,
-          lines,
-        );
-        this.#book(tenant, door, minute, "dead", "malformed", section.lineCount);
-        continue;
-      }
       this.#ingest({ recorded, tenant, door, kind, minute, receivedAtMs: frame.receivedAtMs }, lines);
     }
     for (const { tenant, door, minute: refusedAt, reason, count } of frame.refusals) {
@@ -354,7 +339,11 @@ export class Batch {
       this.#book(tenant, door, minute, "dead", reason, 1);
       this.#bury(recorded, this.#part++, tenant, door, reason, "refused by the actor", receivedAtMs, line);
     };
-    const stored = this.#aggregator.ingest(number, lines, receivedAtMs, refuse);
+    const aggregator = this.#aggregator;
+    const stored =
+      origin.kind === "statsd"
+        ? aggregator.ingestStatsd(number, lines, receivedAtMs, refuse)
+        : aggregator.ingest(number, lines, receivedAtMs, refuse);
     this.counts.points += stored;
     if (stored > 0) this.#book(tenant, door, minute, "stored", "", stored);
     this.#refuseSeries(origin, refused);

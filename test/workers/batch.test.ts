@@ -42,12 +42,53 @@ test("a corrupt frame is a dead letter whole; frames around it count", async () 
   assert.equal((await world.state()).offset, 4);
 });
 
-test("sections of a kind that is not understood yet are dead letters whole, and in the books line by line", async () => {
+test("a StatsD section counts by its lines; what its grammar refuses is a dead letter", async () => {
   const world = await World.start();
-  await world.record(world.frame(["a:1|c", "b:2|c"], { kind: "statsd", door: "statsd" }));
+  await world.record(world.frame(["a:1|c|@0.5", "b:x|c", "a:1|c:2|c"], { kind: "statsd", door: "statsd" }));
   await world.runThrough();
-  assert.deepEqual(await world.letters(), ["1 malformed a:1|c\nb:2|c\n"]);
-  assert.deepEqual(await world.books(), ["statsd dead malformed 2"]);
+  assert.deepEqual(await world.letters(), ["1 bad-value b:x|c"]);
+  assert.deepEqual(await world.books(), ["statsd dead bad-value 1", "statsd stored 2"]);
+});
+
+test("sketches and gauges go into the commit, a gauge by the id of its series", () => {
+  const batch = newBatch();
+  const frame = (lines: string, n: number) =>
+    encodeFrame({
+      identity: { kind: "boot", boot: bootA, n },
+      receivedAtMs: 1_700_000_000_000,
+      sections: [{ tenant: "t1", door: "statsd", kind: "statsd", lineCount: 1, lines: Buffer.from(lines) }],
+      refusals: [],
+    });
+  apply(batch, 1, frame("g:+5|g\nt:1|ms\nh:2|g\n", 0));
+  apply(batch, 2, frame("g:+5|g\nt:1|ms\nh:2|g\n", 0)); // applied before: it must not add twice
+  const first = batch.commit(1, 0, "i");
+  const names = first.newSeries.map(({ name }) => Buffer.from(name).toString());
+  const said = first.gauges?.map(({ series, value, isRelative }) => [
+    names[series - newSeriesFlag],
+    value,
+    isRelative,
+  ]);
+  assert.deepEqual(said, [
+    ["stats.gauges.g", 5, true],
+    ["stats.gauges.h", 2, false],
+  ]);
+  assert.deepEqual(
+    [...(first.deltas.sketches?.keys() ?? [])].map(
+      (row) => names[(first.deltas.series[row] ?? 0) - newSeriesFlag],
+    ),
+    ["stats.timers.t.\u0001t"],
+  );
+  assert.ok(!("gauges" in first.deltas));
+  batch.committed(Uint32Array.from(names, (_, i) => 11 + i));
+  apply(batch, 3, frame("g:-1|g\n", 1));
+  const second = batch.commit(1, 2, "i");
+  assert.deepEqual(
+    second.gauges?.map(({ series }) => series),
+    [11 + names.indexOf("stats.gauges.g")],
+  );
+  assert.deepEqual([second.newSeries, second.deltas.count], [[], 0]);
+  batch.committed(new Uint32Array());
+  assert.deepEqual(batch.commit(1, 3, "i").gauges, []);
 });
 
 test("a line that the actor can't take is a dead letter with its reason; the rest of its frame counts", async () => {
