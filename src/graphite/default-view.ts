@@ -1,8 +1,9 @@
 // What of a series is shown where a target says nothing: the tenant's storage-aggregation rules, first match wins,
-// then the average.
+// then the last value of a StatsD gauge and the average of anything else.
 //
 // xFilesFactor is kept and shown, but a stored summary counts every point, so nothing is ever left out for its sake;
 // the xFilesFactor of a request does what it does in Graphite.
+import { gaugePrefix } from "../metric/outputs.ts";
 import { defaultView, type View } from "./view.ts";
 
 /** One rule of storage-aggregation.conf. */
@@ -28,7 +29,11 @@ export const methodViews: ReadonlyMap<string, View> = new Map<string, View>([
 export type ViewOf = (name: string) => View;
 
 export function compileViews(rules: readonly AggregationRule[]): ViewOf {
-  if (rules.length === 0) return () => defaultView;
+  if (rules.length === 0) return unruled;
   const compiled = rules.map(({ pattern, view }) => ({ view, pattern: new RegExp(pattern) }));
-  return (name) => compiled.find((rule) => rule.pattern.test(name))?.view ?? defaultView;
+  return (name) => compiled.find((rule) => rule.pattern.test(name))?.view ?? unruled(name);
+}
+
+function unruled(name: string): View {
+  return name.startsWith(gaugePrefix) ? "last" : defaultView;
 }

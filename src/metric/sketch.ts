@@ -49,6 +49,11 @@ export function quantileValue(key: number): number {
   return key < 0 ? -value : value;
 }
 
+/** What stands for the squares of the values of a bin: within 1 % of each. */
+export function quantileSquare(key: number): number {
+  return key === 0 ? 0 : (2 * gamma ** (2 * (Math.abs(key) - keyOfOne))) / (gamma * gamma + 1);
+}
+
 /** Entries in the order of their keys. */
 export function encodeSketch(sketch: Sketch): Uint8Array {
   const { keys, counts } = sketch;
