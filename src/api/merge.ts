@@ -1,4 +1,6 @@
-// Summaries of one series from several homes, merged into one: counts and sums add, minima and maxima compare.
+// Summaries of one series from several homes, merged into one: counts and sums add, minima and maxima compare, sketches
+// merge.
+import { mergeSketches } from "../metric/sketch.ts";
 import type { Cells } from "../store/store.ts";
 
 /** Row i of `from` is added to row rows[i] of `into`; both have the same grid and the same columns. `from` is of the newer home. */
@@ -26,4 +28,19 @@ export function mergeInto(into: Cells, from: Cells, rows: readonly number[]): vo
       if (hasLast) into.last[at] = from.last[source] ?? 0;
     }
   }
+  if (from.sketches !== undefined) into.sketches = mergedSketches(into, from.sketches, rows);
+}
+
+function mergedSketches(
+  { width, sketches }: Cells,
+  from: ReadonlyMap<number, Uint8Array>,
+  rows: readonly number[],
+): Map<number, Uint8Array> {
+  const merged = new Map(sketches);
+  for (const [source, sketch] of from) {
+    const at = (rows[Math.floor(source / width)] ?? 0) * width + (source % width);
+    const before = merged.get(at);
+    merged.set(at, before === undefined ? sketch : (mergeSketches([before, sketch]) ?? sketch));
+  }
+  return merged;
 }

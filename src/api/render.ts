@@ -17,11 +17,13 @@ import {
 import { type Grid, gridOfSeries } from "../graphite/range.ts";
 import { tagsOf } from "../graphite/tags.ts";
 import { parseTarget, type Target } from "../graphite/target.ts";
+import { columnsOfOutput, outputPoints } from "../graphite/output.ts";
 import { columnOfView, type View, viewPoints } from "../graphite/view.ts";
 import { giveBack } from "../store/cells.ts";
-import type { Cells, ValueColumn } from "../store/store.ts";
+import type { Cells, ReadColumn } from "../store/store.ts";
 import type { Body, Query, Refused } from "./answer.ts";
 import { fetchMerged, type Ids } from "./fetch.ts";
+import { foundSeries, type Found } from "./found.ts";
 import { jsonOfSeries, joinArray } from "./json.ts";
 import type { QueryJob, RenderRequest } from "./messages.ts";
 import { type SeriesRules, seriesRules } from "./rules.ts";
@@ -33,7 +35,8 @@ interface StoredShown {
   kind: "stored";
   /** As the answer calls it: the name, with its view where one was asked for. */
   shown: string;
-  name: string;
+  found: Found;
+  /** Of an output there is but one. */
   view: View;
 }
 
@@ -74,64 +77,72 @@ async function resolve(
     case "call":
       return refused("target", `functions such as ${target.name}() are not served yet: ask for plain series`);
     case "path": {
-      const whole = await findNames(query, target.pattern, ids, room);
+      const whole = await findAll(query, target.pattern, ids, room);
       if ("kind" in whole) return whole;
       const shown = new Map<string, StoredShown>();
-      for (const name of whole) {
+      for (const found of whole) {
         const stopped = query.stop();
         if (stopped !== undefined) return stopped;
-        shown.set(name, storedShown(name, name, rules.viewOf(name)));
+        const view = rules.viewOf(found.name);
+        shown.set(placeOf(found.name, found), { kind: "stored", shown: found.name, found, view });
       }
       if (target.viewed !== undefined) {
         const { pattern, view } = target.viewed;
-        const names = await findNames(query, pattern, ids, room);
-        if ("kind" in names) return names;
-        // A stored name that really ends so wins, and is not shown a second time through the view.
-        for (const name of names) {
-          const called = `${name}:${view}`;
-          if (!shown.has(called) && !shown.has(name)) shown.set(called, storedShown(called, name, view));
+        const viewed = await findAll(query, pattern, ids, room);
+        if ("kind" in viewed) return viewed;
+        for (const found of viewed) {
+          const called = `${found.name}:${view}`;
+          if (found.output !== undefined)
+            return refused("target", `${called}: what StatsD sent has no views; ask for ${found.name}`);
+          // A stored name that really ends so wins, and is not shown a second time through the view.
+          if (!shown.has(called) && !shown.has(found.name))
+            shown.set(called, { kind: "stored", shown: called, found, view });
         }
       }
       if (shown.size > room) return tooMany(query);
-      return [...shown.values()].sort((a, b) => compare(a.shown, b.shown));
+      return [...shown.values()].sort((x, y) =>
+        compare(placeOf(x.shown, x.found), placeOf(y.shown, y.found)),
+      );
     }
     default:
       return unreachable(target);
   }
 }
 
-function storedShown(shown: string, name: string, view: View): StoredShown {
-  return { kind: "stored", shown, name, view };
+/** An output may have the name of a series that somebody sent: both are shown, the one that was sent first. */
+function placeOf(shown: string, { output }: Found): string {
+  return output === undefined ? shown : `${shown}\0`;
 }
 
-/** Names that match in any home. */
-async function findNames(
+/** Series that match in any home. */
+async function findAll(
   query: Query,
   pattern: string,
   ids: Map<string, Ids>,
   room: number,
-): Promise<string[] | Refused> {
-  const names = new Set<string>();
+): Promise<Found[] | Refused> {
+  const all = new Map<string, Found>();
   // Tags are stored in one order, whatever order a target names them in.
   const canonical = pattern.includes(";") ? canonicalText(pattern) : pattern;
   for (const [at, home] of query.homes.entries()) {
     const stopped = query.stop();
     if (stopped !== undefined) return stopped;
-    for (const found of await home.snapshot.findSeries(query.job.tenant, canonical, room + 1)) {
-      names.add(found.name);
-      const places = ids.get(found.name) ?? query.homes.map(() => undefined);
-      places[at] = found.id;
-      ids.set(found.name, places);
+    for (const series of await home.snapshot.findSeries(query.job.tenant, canonical, room + 1)) {
+      const found = foundSeries(series);
+      all.set(placeOf(found.name, found), found);
+      const places = ids.get(found.key) ?? query.homes.map(() => undefined);
+      places[at] = series.id;
+      ids.set(found.key, places);
     }
-    if (names.size > room) return tooMany(query);
+    if (all.size > room) return tooMany(query);
   }
-  return [...names];
+  return [...all.values()];
 }
 
 /** Series that are read on one grid: those whose ladders give the same step and reach. */
 interface Group {
   grid: Grid;
-  names: string[];
+  keys: string[];
 }
 
 function groupsOf(
@@ -141,15 +152,15 @@ function groupsOf(
   stored: readonly StoredShown[],
 ): Group[] | Refused {
   const groups = new Map<string, Group>();
-  for (const name of new Set(stored.map((each) => each.name))) {
+  for (const key of new Set(stored.map((each) => each.found.key))) {
     // Rules are regular expressions: a name may cost more than its buckets.
     const stopped = query.stop();
     if (stopped !== undefined) return stopped;
-    const grid = gridOfSeries(request, rules.laddersOf(name), query.job.nowSeconds);
-    const key = `${grid.start} ${grid.stepSeconds} ${grid.width}`;
-    const known = groups.get(key);
-    if (known === undefined) groups.set(key, { grid, names: [name] });
-    else known.names.push(name);
+    const grid = gridOfSeries(request, rules.laddersOf(key), query.job.nowSeconds);
+    const place = `${grid.start} ${grid.stepSeconds} ${grid.width}`;
+    const known = groups.get(place);
+    if (known === undefined) groups.set(place, { grid, keys: [key] });
+    else known.keys.push(key);
   }
   return [...groups.values()];
 }
@@ -170,49 +181,53 @@ async function write(
   const spanSeconds = spanOf(extents);
   const planOf = (grid: Grid) =>
     planConsolidation(extentOf(grid), grid.width, spanSeconds, request.maxDataPoints);
-  const views = byName(stored);
+  const views = byKey(stored);
 
   const tooBig = boundsOf(job, series, groups, planOf);
   if (tooBig !== undefined) return tooBig;
 
   const written = new Map<string, Uint8Array | undefined>();
-  for (const { grid, names } of groups) {
+  for (const { grid, keys } of groups) {
     const plan = planOf(grid);
     const perBatch = Math.max(1, Math.floor(batchCells / grid.width));
-    for (let from = 0; from < names.length; from += perBatch) {
+    for (let from = 0; from < keys.length; from += perBatch) {
       const stopped = query.stop();
       if (stopped !== undefined) return stopped;
-      const batch = names.slice(from, from + perBatch);
+      const batch = keys.slice(from, from + perBatch);
       const merged = await fetchMerged(query.homes, batch, ids, grid, columnsFor(batch, views));
-      for (const [row, name] of batch.entries()) {
+      for (const [row, key] of batch.entries()) {
         if (row % 256 === 255) {
           const late = query.stop();
           if (late !== undefined) return late;
         }
-        for (const each of views.get(name) ?? [])
-          written.set(each.shown, textOf(each, merged, row * grid.width, grid.width, plan, request));
+        for (const each of views.get(key) ?? [])
+          written.set(placeOf(each.shown, each.found), textOf(each, merged, row * grid.width, plan, request));
       }
       giveBack(merged);
     }
   }
   const parts: Uint8Array[] = [];
   for (const each of series) {
-    const text = each.kind === "stored" ? written.get(each.shown) : constantText(each, request, spanSeconds);
+    const text =
+      each.kind === "stored"
+        ? written.get(placeOf(each.shown, each.found))
+        : constantText(each, request, spanSeconds);
     if (text !== undefined) parts.push(text);
   }
   return { kind: "body", body: joinArray(parts) };
 }
 
-/** What the views of these names are made from. */
+/** What is shown of these series is made from. */
 function columnsFor(
-  names: readonly string[],
+  keys: readonly string[],
   shown: ReadonlyMap<string, ReadonlySet<StoredShown>>,
-): ValueColumn[] {
-  const columns = new Set<ValueColumn>();
-  for (const name of names)
-    for (const { view } of shown.get(name) ?? []) {
+): ReadColumn[] {
+  const columns = new Set<ReadColumn>();
+  for (const key of keys)
+    for (const { view, found } of shown.get(key) ?? []) {
       const column = columnOfView[view];
-      if (column !== undefined) columns.add(column);
+      if (found.output !== undefined) for (const each of columnsOfOutput(found.output)) columns.add(each);
+      else if (column !== undefined) columns.add(column);
     }
   return [...columns];
 }
@@ -224,31 +239,29 @@ function boundsOf(
   groups: readonly Group[],
   planOf: (grid: Grid) => Consolidation,
 ): Refused | undefined {
-  const cells = groups.reduce((sum, { grid, names }) => sum + names.length * grid.width, 0);
+  const cells = groups.reduce((sum, { grid, keys }) => sum + keys.length * grid.width, 0);
   if (cells > limits.cells) {
-    const read = groups
-      .map(({ grid, names }) => `${names.length} series × ${grid.width} buckets`)
-      .join(" + ");
+    const read = groups.map(({ grid, keys }) => `${keys.length} series × ${grid.width} buckets`).join(" + ");
     return refused("cells", bigger(read, limits.cells, "buckets"));
   }
   const widths = new Map(
-    groups.flatMap(({ grid, names }) => {
+    groups.flatMap(({ grid, keys }) => {
       const width = consolidatedWidth(grid.width, planOf(grid));
-      return names.map((name) => [name, width] as const);
+      return keys.map((key) => [key, width] as const);
     }),
   );
   let points = 0;
-  for (const each of series) points += each.kind === "stored" ? (widths.get(each.name) ?? 0) : 3;
+  for (const each of series) points += each.kind === "stored" ? (widths.get(each.found.key) ?? 0) : 3;
   return points <= limits.points
     ? undefined
     : refused("points", bigger(`an answer of ${points} points`, limits.points, "points"));
 }
 
-/** What is shown of each name, every view once. */
-function byName(stored: readonly StoredShown[]): Map<string, Set<StoredShown>> {
-  const once = new Map(stored.map((each) => [each.shown, each]));
+/** What is shown of each stored series, every view and output once. */
+function byKey(stored: readonly StoredShown[]): Map<string, Set<StoredShown>> {
+  const once = new Map(stored.map((each) => [placeOf(each.shown, each.found), each]));
   const out = new Map<string, Set<StoredShown>>();
-  for (const each of once.values()) out.set(each.name, (out.get(each.name) ?? new Set()).add(each));
+  for (const each of once.values()) out.set(each.found.key, (out.get(each.found.key) ?? new Set()).add(each));
   return out;
 }
 
@@ -257,14 +270,18 @@ function textOf(
   shown: StoredShown,
   cells: Cells,
   from: number,
-  width: number,
   plan: Consolidation,
   request: RenderRequest,
 ): Uint8Array | undefined {
-  const values = viewPoints(cells, from, width, shown.view, plan, request.xFilesFactor);
+  const { width, stepSeconds } = cells;
+  const { output, name } = shown.found;
+  const values =
+    output === undefined
+      ? viewPoints(cells, from, width, shown.view, plan, request.xFilesFactor)
+      : outputPoints(cells, from, width, output, plan, request.xFilesFactor, stepSeconds);
   // As in Graphite, maxDataPoints wins over noNullPoints.
   const skipNulls = request.noNullPoints && request.maxDataPoints === undefined;
-  return jsonOfSeries(shown.shown, tagsOf(shown.name), values, plan.start, plan.stepSeconds, skipNulls);
+  return jsonOfSeries(shown.shown, tagsOf(name), values, plan.start, plan.stepSeconds, skipNulls);
 }
 
 /** Three points, and the first exactly at `from`, off the grid. */

@@ -99,7 +99,7 @@ function slackOf(output: string, sent: readonly Sent[]): number {
   const total = values.reduce((sum, value) => sum + Math.abs(value), 0);
   const middle = [(values.length - 1) >> 1, values.length >> 1].map((at) => Math.abs(values[at] ?? 0));
   if (output === "median") return Math.max(...middle);
-  if (/^mean_/.test(output)) return total / values.length;
+  if (output.startsWith("mean_")) return total / values.length;
   return /^sum_\d/.test(output) ? total : 0;
 }
 
@@ -138,7 +138,7 @@ for (const [name, draw] of Object.entries(draws))
           for (const [i, value] of got.entries()) {
             const of = seconds.slice(i * perPoint, (i + 1) * perPoint);
             const sent = of.flat();
-            const sizes = sent.map((each) => Math.abs(Number(each.value)));
+            const sizes = sent.map((each) => Math.abs(each.value));
             const slack = name === "of both signs" ? slackOf(output, sent) : 0;
             const wanted = exact(output, sent, of.length);
             assert.ok(
@@ -152,13 +152,16 @@ for (const [name, draw] of Object.entries(draws))
 test("what etsy's statsd says of the same values", () => {
   for (const { values, outputs } of recorded) {
     const cells = cellsOf(
-      [values.map((value) => ({ value, rate: 0.5 })), ...Array<Sent[]>(9).fill([])],
+      [values.map((value) => ({ value, rate: 0.5 })), ...Array.from({ length: 9 }, () => [])],
       "ms",
     );
     for (const output of [...(listedOutputs(timerNode) ?? []), "upper_99_9", "sum_50", "mean_4", "count_4"]) {
       if (/_(95|99)$/.test(output)) continue;
       const [got] = points(cells, timerNode, output, 10);
-      assert.ok(isNear(got ?? 0, outputs[output] ?? Number.NaN, 0), `${output} of ${values}: ${got}`);
+      assert.ok(
+        isNear(got ?? 0, outputs[output] ?? Number.NaN, 0),
+        `${output} of ${values.join(" ")}: ${got}`,
+      );
     }
   }
 });
@@ -166,8 +169,8 @@ test("what etsy's statsd says of the same values", () => {
 test("values of different rates weigh what they stand for", () => {
   // 90 of 100 meant values are 1, although only 9 of 19 that came are.
   const sent = [
-    ...Array<Sent>(9).fill({ value: 1, rate: 0.1 }),
-    ...Array<Sent>(10).fill({ value: 5, rate: 1 }),
+    ...Array.from({ length: 9 }, () => ({ value: 1, rate: 0.1 })),
+    ...Array.from({ length: 10 }, () => ({ value: 5, rate: 1 })),
   ];
   const cells = cellsOf([sent], "ms");
   assert.deepEqual(points(cells, timerNode, "count", 1), [100]);
