@@ -12,6 +12,7 @@ import type { Bus } from "../bus/bus.ts";
 import type { Address, Settings } from "../config/settings.ts";
 import type { Router } from "../kernel/kernel.ts";
 import { createPlainRouter } from "../kernel/plain-router.ts";
+import { createStatsdRouter } from "../kernel/statsd-router.ts";
 import { hex, type Kind } from "../metric/frame.ts";
 import type { Directory } from "../tenant/directory.ts";
 import { tenantReach } from "../tenant/rules.ts";
@@ -66,7 +67,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const rates = new Rates({ id: hex(boot), bus, clock, counters });
   const gates = new Gates(rates, settings);
   const routes = new Routes(directory, batchers, clock, settings.retention, (tenant) => gates.of(tenant));
-  const routers: Partial<Record<Kind, Router>> = { plaintext: createPlainRouter() };
+  const routers: Partial<Record<Kind, Router>> = {
+    plaintext: createPlainRouter(),
+    statsd: createStatsdRouter(),
+  };
   const keys = new KeyCache(routes);
   const refusals = new Refusals();
   const health = () => {
