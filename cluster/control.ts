@@ -82,14 +82,21 @@ export class Control {
   async #told(question: ControlQuestion, snapshot: Snapshot, reader: ControlReader): Promise<ControlAnswer> {
     const { tenant } = question;
     switch (question.kind) {
-      case "series-list":
-        return listed(await namesOf(snapshot, question, question.most + 1), question.most);
+      case "series-list": {
+        const found = await snapshot.findSeries(tenant, question.pattern, question.most + 1);
+        return listed(
+          found.map(({ name }) => name),
+          question.most,
+        );
+      }
       case "series-delete": {
-        const names = await namesOf(snapshot, question, seriesMost + 1);
+        const found = await snapshot.findSeries(tenant, question.pattern, seriesMost + 1);
+        // A series that is found under several names (src/metric/outputs.ts) goes once.
+        const count = new Set(found.map(({ id }) => id)).size;
         return {
           kind: "would-delete",
-          count: Math.min(names.length, seriesMost),
-          more: names.length > seriesMost,
+          count: Math.min(count, seriesMost),
+          more: found.length > seriesMost,
         };
       }
       case "tenant-size": {
@@ -168,15 +175,6 @@ export class Control {
       if (!isOutage(error)) throw error;
     }
   }
-}
-
-async function namesOf(
-  snapshot: Snapshot,
-  question: { tenant: string; pattern: string },
-  most: number,
-): Promise<string[]> {
-  const found = await snapshot.findSeries(question.tenant, question.pattern, most);
-  return found.map(({ name }) => name);
 }
 
 /** At most so many, and of no minute a part. */
