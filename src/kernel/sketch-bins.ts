@@ -25,16 +25,19 @@ export class SketchBins {
     this.#seed = seed;
   }
 
+  /** What `addQuantile` adds: a double that is passed is a double that is allocated. */
+  readonly weight = new Float64Array(1);
+
   /** Bins open now. */
   get count(): number {
     return this.#count;
   }
 
-  /** `weight` more values in a bin of the cell's quantile sketch. Nothing where it is 0. */
-  addQuantile(cell: number, key: number, weight: number): void {
-    if (weight === 0) return;
+  /** weight[0] more values in a bin of the cell's quantile sketch. Nothing where it is 0. */
+  addQuantile(cell: number, key: number): void {
+    if (this.weight[0] === 0) return;
     const slot = this.#slot(cell, key + keyZero);
-    this.#counts[slot] = (this.#counts[slot] as number) + weight;
+    this.#counts[slot] = (this.#counts[slot] as number) + (this.weight[0] as number);
   }
 
   /** A register of the cell's set sketch is at least `rank`. */

@@ -136,8 +136,10 @@ export class StatsdAggregator {
         this.#cells.add(series, bucket, point);
       } else if (type === statsdType.timer) {
         const cell = this.#cells.add(series, bucket, point);
-        this.#bins.addQuantile(cell, quantileKey(value), 1 / rate);
-        this.#bins.addQuantile(cell, squaresKey, value * value);
+        this.#bins.weight[0] = 1 / rate;
+        this.#bins.addQuantile(cell, quantileKey(value));
+        this.#bins.weight[0] = value * value;
+        this.#bins.addQuantile(cell, squaresKey);
       } else {
         point.value = 1;
         const cell = this.#cells.add(series, bucket, point);
