@@ -60,11 +60,14 @@ async function allThereOnce(system: System, tenant: Keys, name: string, sent: nu
   assert.equal(await count(system, tenant, name), sent);
 }
 
-/** A tenant at home on this shard of two. */
-async function tenantOn(system: System, shard: number): Promise<Keys> {
-  for (let n = 0; ; n++) {
-    const keys = await system.addTenant(`home-${shard}-${n}`);
-    if (homeOf({ id: keys.id, homes: [] } as unknown as Tenant, 2) === shard) return keys;
+/** A tenant at home on each of two shards. */
+async function tenantOfEach(system: System): Promise<[Keys, Keys]> {
+  const found: Keys[] = [];
+  for (let keys = system.demo, n = 0; ; keys = await system.addTenant(`other-${n++}`)) {
+    const tenant: Tenant = { id: keys.id, name: "", state: "active", createdMs: 0, keys: [], homes: [] };
+    found[homeOf(tenant, 2)] ??= keys;
+    const [first, second] = found;
+    if (first !== undefined && second !== undefined) return [first, second];
   }
 }
 
@@ -155,11 +158,11 @@ test("NATS away for some seconds under load on TCP: all lines arrive once, the s
   };
   await load(500);
   await server.kill9();
-  await load(4000);
+  await load(2500);
   assert((await health(system)).spool.bytes > 0);
   assert.equal((await system.sink(tenant.writeKey, "asked 1\n")).status, 503);
   const back = server.restart();
-  await load(1500);
+  await load(800);
   await back;
   await allThereOnce(system, tenant, "load", sent);
   await eventually("an empty spool", async () => (await metric(system, "bytes")) === 0);
@@ -175,7 +178,7 @@ test("one shard's stream is full: a connection for all shards flows for the othe
 }, async (t) => {
   const system = await System.start();
   t.after(() => system.close());
-  const [a, b] = [await tenantOn(system, 0), await tenantOn(system, 1)];
+  const [a, b] = await tenantOfEach(system);
   const nats = await connectNats({ servers: `127.0.0.1:${system.natsPort}` });
   t.after(() => nats.close());
   const streams = (await jetstreamManager(nats)).streams;

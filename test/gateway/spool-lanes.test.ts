@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PublishFault } from "../../src/bus/memory.ts";
 import type { ShardBatcher } from "../../src/gateway/batch.ts";
+import { Publisher } from "../../src/gateway/publisher.ts";
 import { hex, type Door } from "../../src/metric/frame.ts";
 import { withGateway, type GatewayWorld } from "./world.ts";
 
@@ -211,5 +212,21 @@ test("a keyed frame that the broker knows at its first try is booked as a duplic
     await send("two");
     await world.clock.pass(3000);
     assert.deepEqual(await world.refusals(0), ["duplicate 2"]);
+  });
+});
+
+test("what is no outage is our own bug: it is thrown, not tried again", async () => {
+  await withGateway(async (world) => {
+    const { own: bus, clock, counters, heard } = world;
+    let tries = 0;
+    const broken = new Proxy(bus, {
+      get: (target, name) =>
+        name === "publish"
+          ? () => Promise.reject(new TypeError(`at try ${++tries}`))
+          : (Reflect.get(target, name, target) as unknown),
+    });
+    const publisher = new Publisher({ shard: 0, bus: broken, clock, counters, log: heard.log });
+    await assert.rejects(publisher.publish("id", Buffer.from("x")), /at try 1/);
+    assert.equal(tries, 1);
   });
 });
