@@ -6,6 +6,7 @@ import type { Fuzzer } from "./fuzzer.ts";
 import { lineFuzzer } from "./line.ts";
 import { nameFuzzer } from "./name.ts";
 import { numberFuzzer } from "./number.ts";
+import { pickleFuzzer } from "./pickle.ts";
 import { pieceFuzzer } from "./piece.ts";
 import { routerFuzzer } from "./router.ts";
 import { statsdAggregatorFuzzer } from "./statsd-aggregator.ts";
@@ -21,6 +22,7 @@ export const fuzzers: readonly Fuzzer[] = [
   aggregatorFuzzer,
   frameFuzzer,
   pieceFuzzer,
+  pickleFuzzer,
 ];
 
 /** Runs rounds on a seed of their own each, so that a failed one can be run alone: the error names it. */
