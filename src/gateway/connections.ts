@@ -198,7 +198,10 @@ class Connection {
     this.#bounds = options.bounds;
     this.#cells = cells;
     this.#clock = options.clock;
-    this.#sink = options.newSink(peer, { belongsTo: (tenant) => this.#belongsTo(tenant) });
+    this.#sink = options.newSink(peer, {
+      belongsTo: (tenant) => this.#belongsTo(tenant),
+      hangUp: () => void socket.destroy(),
+    });
     // A connection that waits for us is not idle, however quiet it is.
     socket.setTimeout(options.idleMsMax, () => {
       if (this.#busy === undefined) this.#turnAway("idle");

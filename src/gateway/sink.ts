@@ -14,4 +14,6 @@ export interface SinkConnection {
    * connection is closed then, and the sink takes nothing more.
    */
   belongsTo(tenant: string): boolean;
+  /** For bytes that mean nothing any more. */
+  hangUp(): void;
 }
