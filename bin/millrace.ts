@@ -10,6 +10,7 @@ import { startNats } from "./nats-server.ts";
 import { exitFinal, runProcess, type ProcessContext, type Running } from "./process.ts";
 import { startApi, startCoordinator, startGateway, startNode } from "./processes.ts";
 import { projectVersion } from "./project.ts";
+import { refusedShow, sendersShow } from "./refused.ts";
 import { restoreCommand } from "./restore.ts";
 import { seriesDelete, seriesList } from "./series.ts";
 import { settingsMarkdown, settingsText } from "./settings.ts";
@@ -200,6 +201,18 @@ json(
     if (name === undefined) return program.error("millrace: name a tenant, or say --check");
     const asked = { from: text("from") ?? "", until: text("until") ?? "", by: text("by") ?? "" };
     return ledgerShow(name, { ...output(options), ...asked, door: text("door") }, flagsOf(options));
+  });
+
+json(command(program, "refused <tenant>", "the last lines that were refused, and why")).action(
+  (name: string, options: Record<string, unknown>) => refusedShow(name, output(options), flagsOf(options)),
+);
+json(command(program, "senders", "who sends although nobody wants it: keys unknown, deleted, suspended"))
+  .option("--unknown", "only with keys that are nobody's")
+  .option("--deleted", "only with keys of deleted tenants")
+  .action((options: Record<string, unknown>) => {
+    const only =
+      options["unknown"] === true ? "unknown" : options["deleted"] === true ? "deleted" : undefined;
+    return sendersShow({ ...output(options), only }, flagsOf(options));
   });
 
 await program.parseAsync();

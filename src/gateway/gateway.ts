@@ -24,7 +24,10 @@ import { doors } from "./doors.ts";
 import { KeyCache } from "./key-cache.ts";
 import { Gates } from "./limits.ts";
 import { Rates } from "./rates.ts";
+import { serveQuestions } from "./questions.ts";
 import { Refusals } from "./refusals.ts";
+import { RefusedLines } from "./refused-lines.ts";
+import { UnwantedSenders } from "./unwanted-senders.ts";
 import { RequestAcceptor } from "./request.ts";
 import { Routes } from "./routes.ts";
 import { ShardSpool } from "./spool.ts";
@@ -72,7 +75,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     statsd: createStatsdRouter(),
   };
   const keys = new KeyCache(routes);
-  const refusals = new Refusals();
+  const lines = new RefusedLines(clock);
+  const senders = new UnwantedSenders(clock, counters);
+  const refusals = new Refusals(lines, senders);
   const health = () => {
     const stuck = batchers
       .filter((batcher) => batcher.stuckMs() > stuckMsMax)
@@ -127,11 +132,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     rates.stop();
     throw error;
   });
+  const stopAnswering = await serveQuestions(bus, settings.gateway, lines, senders);
 
   return {
     addresses: Object.assign({}, ...open.map((door) => door.addresses)) as Record<string, Address>,
     health,
     async close(withinMs) {
+      stopAnswering();
       const parkMs = spools.length > 0 ? Math.min(parkMsMax, withinMs / 2) : 0;
       const deadline = clock.sleep(withinMs - parkMs);
       await Promise.race([Promise.all(open.map((door) => door.close())), deadline]);

@@ -1,8 +1,11 @@
-// What becomes of a refused line: it is counted, and it goes into the books of its tenant where it has one.
+// What becomes of a refused line: it is counted, it goes into the books of its tenant where it has one, the tenant's
+// last ones can be looked at, and senders that nobody wants are listed.
 import { reasonCode, reasons, type Reason } from "../metric/reason.ts";
 import type { Door } from "../metric/frame.ts";
+import type { RefusedLines } from "./refused-lines.ts";
 import type { Route } from "./routes.ts";
 import type { Tally } from "./tally.ts";
+import { UnwantedSenders } from "./unwanted-senders.ts";
 
 /** Who sent a line, and where it is. */
 export interface RefusedAt {
@@ -19,13 +22,45 @@ export interface RefusedAt {
 }
 
 export class Refusals {
+  readonly #lines: RefusedLines;
+  readonly #senders: UnwantedSenders;
+
+  constructor(lines: RefusedLines, senders: UnwantedSenders) {
+    this.#lines = lines;
+    this.#senders = senders;
+  }
+
   /** `code` is the line's own; a route that refuses has the better reason. */
   refuse(route: Route, code: number, at: RefusedAt, tally: Tally): void {
+    const { door, peer, bytes } = at;
     const keyless = code === reasonCode["no-key"];
     const reason: Reason =
       route.kind === "refused" && !keyless ? route.reason : (reasons[code] ?? "malformed");
     tally.refused(reason, 1);
-    if (route.kind !== "unavailable" && route.tenant !== undefined)
-      route.batcher?.refuse(route.tenant.id, at.door, reason, 1);
+    const tenant = route.kind === "unavailable" ? undefined : route.tenant?.id;
+    if (!UnwantedSenders.wants(reason))
+      this.#senders.add(bytes.toString("latin1", at.keyFrom, at.keyTo), tenant, reason, peer, door);
+    if (route.kind === "unavailable" || tenant === undefined) return;
+    route.batcher?.refuse(tenant, door, reason, 1);
+    this.#lines.add(tenant, door, reason, peer, bytes, at.from, at.to);
+  }
+
+  /** A line of a request, whose refusal was counted and booked elsewhere. */
+  ofRequest(
+    tenant: string,
+    door: Door,
+    reason: Reason,
+    peer: string,
+    bytes: Buffer,
+    from: number,
+    to: number,
+  ): void {
+    this.#lines.add(tenant, door, reason, peer, bytes, from, to);
+  }
+
+  /** A whole request, by its key: unread, so its lines are not counted; it counts as one. */
+  ofSender(key: string, route: Route, peer: string, door: Door): void {
+    if (route.kind !== "refused" || UnwantedSenders.wants(route.reason)) return;
+    this.#senders.add(key, route.tenant?.id, route.reason, peer, door);
   }
 }

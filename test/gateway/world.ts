@@ -9,6 +9,8 @@ import { KeyCache } from "../../src/gateway/key-cache.ts";
 import { Gates } from "../../src/gateway/limits.ts";
 import { Rates } from "../../src/gateway/rates.ts";
 import { Refusals } from "../../src/gateway/refusals.ts";
+import { RefusedLines } from "../../src/gateway/refused-lines.ts";
+import { UnwantedSenders } from "../../src/gateway/unwanted-senders.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { Routes } from "../../src/gateway/routes.ts";
 import { ShardSpool } from "../../src/gateway/spool.ts";
@@ -110,7 +112,7 @@ export async function withGateway(
     const routes = new Routes(directory, batchers, base.clock, ladder, gateOf);
     const router = createPlainRouter();
     const keys = new KeyCache(routes);
-    const refusals = new Refusals();
+    const refusals = new Refusals(new RefusedLines(base.clock), new UnwantedSenders(base.clock, counters));
     const raw = (door: Door) => {
       return {
         ...common,

@@ -106,7 +106,7 @@ export class Mortal {
   }
 
   /** A write that a death interrupts may have happened; one that fails has happened in part, or not. */
-  files(files: SpoolFiles): { files: SpoolFiles; born(): void } {
+  files(files: SpoolFiles): { files: SpoolFiles; born: () => void } {
     let isBorn = false;
     const ask = <T>(question: () => Promise<T>): Promise<T> =>
       !isBorn

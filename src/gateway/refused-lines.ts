@@ -1,0 +1,74 @@
+// The last refused lines of each tenant, for whoever has to find out what a sender does wrong.
+//
+// R1. Bounded: tenants by an lru-cache, lines of each by a ring, bytes of each line.
+// R2. A flood of bad lines costs little: of each tenant at most `perSecondMost` lines a second are kept.
+// R3. Keys are never kept: lines come without them.
+import { LRUCache } from "lru-cache";
+import type { Clock } from "../base/clock.ts";
+import type { Door } from "../metric/frame.ts";
+import type { Reason } from "../metric/reason.ts";
+
+export interface RefusedLine {
+  atMs: number;
+  door: Door;
+  /** Address of the sender. */
+  peer: string;
+  reason: Reason;
+  /** Its beginning. */
+  text: string;
+}
+
+const tenantsMost = 1000;
+export const refusedLinesMost = 100;
+const textBytesMost = 200;
+const perSecondMost = 200;
+
+interface Ring {
+  lines: RefusedLine[];
+  next: number;
+  second: number;
+  inSecond: number;
+}
+
+export class RefusedLines {
+  readonly #clock: Clock;
+  readonly #tenants = new LRUCache<string, Ring>({ max: tenantsMost });
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** bytes[from, to) is the line without its key. */
+  add(
+    tenant: string,
+    door: Door,
+    reason: Reason,
+    peer: string,
+    bytes: Buffer,
+    from: number,
+    to: number,
+  ): void {
+    let ring = this.#tenants.get(tenant);
+    if (ring === undefined) {
+      ring = { lines: [], next: 0, second: 0, inSecond: 0 };
+      this.#tenants.set(tenant, ring);
+    }
+    const atMs = this.#clock.nowMs();
+    const second = Math.floor(atMs / 1000);
+    if (ring.second !== second) {
+      ring.second = second;
+      ring.inSecond = 0;
+    }
+    if (++ring.inSecond > perSecondMost) return; // R2
+    const text = bytes.toString("utf8", from, Math.min(to, from + textBytesMost));
+    ring.lines[ring.next] = { atMs, door, peer, reason, text };
+    ring.next = (ring.next + 1) % refusedLinesMost;
+  }
+
+  /** The oldest first. */
+  of(tenant: string): RefusedLine[] {
+    const ring = this.#tenants.peek(tenant);
+    if (ring === undefined) return [];
+    return [...ring.lines.slice(ring.next), ...ring.lines.slice(0, ring.next)];
+  }
+}
