@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
-import { frameBytesTarget } from "../config/limits.ts";
+import { frameBytesTarget, shardInFlightBytesMax } from "../config/limits.ts";
 import type { Router } from "../kernel/kernel.ts";
 import { aheadSecondsMax } from "../metric/bucket.ts";
 import { oldestHeld, type Reach } from "../metric/ladder-rules.ts";
@@ -18,6 +18,7 @@ import type { Tenant } from "../tenant/tenant.ts";
 import { keyedId, type SentFrame, type ShardBatcher } from "./batch.ts";
 import type { OpenFrame } from "./open-frame.ts";
 import type { LineGate } from "./routes.ts";
+import type { BadPoint } from "./points.ts";
 import type { Tally } from "./tally.ts";
 
 export interface RefusedLine {
@@ -26,6 +27,8 @@ export interface RefusedLine {
   reason: Reason;
   /** Its beginning. */
   text: string;
+  /** A sentence, where the reason alone would not help. */
+  hint?: string;
 }
 
 export type Verdict =
@@ -35,6 +38,16 @@ export type Verdict =
   | { kind: "not-recorded"; recorded: "none" | "part" | "unknown"; why: string }
   /** More than the tenant may send: nothing of it was taken. */
   | { kind: "limited"; reason: Reason; retryAfterMs: number };
+
+/** Its lines may be recorded before its end has come: see what `finish` says, also after a refusal. */
+export interface PieceRequest {
+  /** The next lines. A refusal: nothing of this piece was taken (R2). */
+  take(lines: Buffer, bad?: readonly BadPoint[]): Verdict | undefined;
+  /** Settles when a piece of this size may go on, or when waiting any longer would be wrong. */
+  room(bytes: number): Promise<void>;
+  /** What became of all that was taken. */
+  finish(): Promise<Verdict>;
+}
 
 export interface RequestOptions {
   door: Door;
@@ -57,6 +70,13 @@ const recordMsMax = 10_000;
 const noMsMax = 2000;
 const lookMs = 100;
 
+const idempotencyKeyCharsMax = 255;
+export const idempotencyKeyWish = `Idempotency-Key must have 1 to ${idempotencyKeyCharsMax} characters`;
+
+export function isIdempotencyKey(key: unknown): key is string {
+  return typeof key === "string" && key.length >= 1 && key.length <= idempotencyKeyCharsMax;
+}
+
 export class RequestAcceptor {
   readonly #options: RequestOptions;
 
@@ -65,35 +85,57 @@ export class RequestAcceptor {
   }
 
   /** An unkeyed request: its lines join the shard's frames. */
-  async accept(tenant: Tenant, batcher: ShardBatcher, body: Buffer): Promise<Verdict> {
+  accept(tenant: Tenant, batcher: ShardBatcher, body: Buffer, bad?: readonly BadPoint[]): Promise<Verdict> {
+    const request = this.begin(tenant, batcher);
+    const refusal = request.take(body, bad);
+    return refusal === undefined ? request.finish() : Promise.resolve(refusal);
+  }
+
+  /** An unkeyed request that comes in pieces of whole lines. */
+  begin(tenant: Tenant, batcher: ShardBatcher): PieceRequest {
     const gate = this.#options.gateOf?.(tenant);
-    const refusal = this.#admit(batcher, body.length) ?? this.#limited(gate, tenant, batcher, body);
-    if (refusal !== undefined) return refusal;
     const { door } = this.#options;
     const reach = this.#options.reachOf(tenant);
-    const refused = new Refused(body);
+    const refused = new Refused();
     const frames = new Set<OpenFrame>();
     const sent: Promise<SentFrame>[] = [];
-    const accepted = this.#lines(body, 0, body.length, refused, (from, to, seconds) => {
-      const frame = batcher.frame(door);
-      const no = outside(seconds, frame.nowSeconds, reach) ?? named(gate, body, from, to);
-      if (no !== undefined) return no;
-      if (!frames.has(frame)) {
-        frames.add(frame);
-        sent.push(frame.whenSent());
-      }
-      batcher.append(tenant.id, door, "plaintext", body, from, to);
+    let accepted = 0;
+    const take = (body: Buffer, bad: readonly BadPoint[] = []): Verdict | undefined => {
+      const refusal = this.#admit(batcher, body.length) ?? this.#limited(gate, tenant, batcher, body);
+      if (refusal !== undefined) return refusal;
+      refused.next(body, bad);
+      const taken = this.#lines(body, 0, body.length, refused, (from, to, seconds) => {
+        const frame = batcher.frame(door);
+        const no = outside(seconds, frame.nowSeconds, reach) ?? named(gate, body, from, to);
+        if (no !== undefined) return no;
+        if (!frames.has(frame)) {
+          frames.add(frame);
+          sent.push(frame.whenSent());
+        }
+        batcher.append(tenant.id, door, "plaintext", body, from, to);
+        return undefined;
+      });
+      gate?.took(taken);
+      accepted += taken;
+      this.#book(tenant, batcher, taken, refused);
+      if (taken > 0) batcher.hurry();
       return undefined;
-    });
-    gate?.took(accepted);
-    this.#book(tenant, batcher, accepted, refused);
-    if (accepted === 0) return { kind: "none-good", refused: refused.list, refusedCount: refused.count };
-    batcher.hurry();
-    return this.#whenRecorded(batcher, sent, accepted, refused);
+    };
+    const finish = (): Promise<Verdict> => {
+      if (accepted === 0) return Promise.resolve({ kind: "none-good", ...refused.fields() });
+      return this.#whenRecorded(batcher, sent, accepted, refused);
+    };
+    return { take, finish, room: (bytes) => this.#room(batcher, bytes) };
   }
 
   /** A request with an Idempotency-Key: frames of its own, the same at each retry. */
-  async acceptKeyed(tenant: Tenant, batcher: ShardBatcher, body: Buffer, key: string): Promise<Verdict> {
+  async acceptKeyed(
+    tenant: Tenant,
+    batcher: ShardBatcher,
+    body: Buffer,
+    key: string,
+    bad: readonly BadPoint[] = [],
+  ): Promise<Verdict> {
     const gate = this.#options.gateOf?.(tenant);
     const refusal = this.#admit(batcher, body.length) ?? this.#limited(gate, tenant, batcher, body);
     if (refusal !== undefined) return refusal;
@@ -102,7 +144,8 @@ export class RequestAcceptor {
     const nowSeconds = Math.floor(receivedAtMs / 1000);
     const reach = this.#options.reachOf(tenant);
     const bodyHash = createHash("sha256").update(body).digest();
-    const refused = new Refused(body);
+    const refused = new Refused();
+    refused.next(body, bad);
     const sent: SentFrame[] = [];
     let accepted = 0;
     let part = 0;
@@ -127,7 +170,7 @@ export class RequestAcceptor {
     }
     gate?.took(accepted);
     this.#book(tenant, batcher, accepted, refused);
-    if (accepted === 0) return { kind: "none-good", refused: refused.list, refusedCount: refused.count };
+    if (accepted === 0) return { kind: "none-good", ...refused.fields() };
     return this.#whenRecorded(
       batcher,
       sent.map((frame) => Promise.resolve(frame)),
@@ -166,6 +209,21 @@ export class RequestAcceptor {
     return { kind: "limited", reason, retryAfterMs };
   }
 
+  /**
+   * Waits for room for a further piece, and leaves half of the shard's room to others; not longer than a request may
+   * wait for the record.
+   */
+  async #room(batcher: ShardBatcher, bytes: number): Promise<void> {
+    const { door } = this.#options;
+    const wanted = bytes + shardInFlightBytesMax / 2;
+    if (batcher.hasRoom(wanted, door)) return;
+    const ended = new AbortController();
+    const patience = this.#patience(batcher, ended.signal);
+    while (!ended.signal.aborted && !batcher.hasRoom(wanted, door))
+      if ((await Promise.race([batcher.whenRoom(), patience])) === "waited") break;
+    ended.abort();
+  }
+
   /** Hands each good line to `take`, which may still refuse it; answers how many were taken. */
   #lines(
     body: Buffer,
@@ -199,6 +257,7 @@ export class RequestAcceptor {
       tally.refused(reason, count);
       batcher.refuse(tenant.id, door, reason, count);
     }
+    refused.byReason.clear();
   }
 
   async #whenRecorded(
@@ -219,8 +278,7 @@ export class RequestAcceptor {
     const ended = new AbortController();
     const outcome = await Promise.race([all, this.#patience(batcher, ended.signal)]);
     ended.abort();
-    if (outcome === "recorded")
-      return { kind: "recorded", accepted, refused: refused.list, refusedCount: refused.count };
+    if (outcome === "recorded") return { kind: "recorded", accepted, ...refused.fields() };
     return {
       kind: "not-recorded",
       recorded: frames.some((frame) => frame.isRecorded) ? "part" : "unknown",
@@ -249,24 +307,55 @@ export class RequestAcceptor {
 
 /** What a request's lines were refused for, listed up to a bound and counted beyond it. */
 class Refused {
-  readonly list: RefusedLine[] = [];
   readonly byReason = new Map<Reason, number>();
-  count = 0;
-  readonly #body: Buffer;
+  #list: RefusedLine[] = [];
+  #count = 0;
+  #body: Buffer = Buffer.alloc(0);
   #line = 1;
   #countedTo = 0;
+  /** Where the present body's part of the list begins. */
+  #from = 0;
 
-  constructor(body: Buffer) {
+  /** Another piece of the body; `bad` are elements of it that its door refused, as empty lines in it. */
+  next(body: Buffer, bad: readonly BadPoint[]): void {
+    this.#sort();
+    if (this.#list.length < refusedListMax) this.#countTo(this.#body.length);
     this.#body = body;
+    this.#countedTo = 0;
+    this.#from = this.#list.length;
+    for (const one of bad) {
+      this.#add(one.reason);
+      if (this.#list.length < refusedListMax) this.#list.push({ ...one, line: this.#line + one.line - 1 });
+    }
   }
 
   add(reason: Reason, from: number, to: number): void {
-    this.count++;
-    this.byReason.set(reason, (this.byReason.get(reason) ?? 0) + 1);
-    if (this.list.length >= refusedListMax) return;
-    for (; this.#countedTo < from; this.#countedTo++) if (this.#body[this.#countedTo] === 0x0a) this.#line++;
+    this.#add(reason);
+    if (this.#list.length >= refusedListMax) return;
+    this.#countTo(from);
     const text = this.#body.toString("utf8", from, Math.min(to, from + refusedTextMax));
-    this.list.push({ line: this.#line, reason, text });
+    this.#list.push({ line: this.#line, reason, text });
+  }
+
+  fields(): { refused: RefusedLine[]; refusedCount: number } {
+    this.#sort();
+    return { refused: this.#list, refusedCount: this.#count };
+  }
+
+  #add(reason: Reason): void {
+    this.#count++;
+    this.byReason.set(reason, (this.byReason.get(reason) ?? 0) + 1);
+  }
+
+  #countTo(to: number): void {
+    for (; this.#countedTo < to; this.#countedTo++) if (this.#body[this.#countedTo] === 0x0a) this.#line++;
+  }
+
+  /** Those of a door come before those of the lines. */
+  #sort(): void {
+    const own = this.#list.splice(this.#from);
+    this.#list.push(...own.sort((a, b) => a.line - b.line));
+    this.#from = this.#list.length;
   }
 }
 
