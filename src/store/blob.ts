@@ -3,6 +3,9 @@
 //   u8 format, 3 unused, u32 rows; then per column 16 bytes: u8 kind, u8 width or other column, u16 unused,
 //   u32 where its data begins, f64 base; then the data, each column at a multiple of 8.
 //
+// Where rows have sketches the format is another one: behind the data follows a list of them (sketches.ts), and in the
+// last four bytes where it begins.
+//
 // V1. Every number comes back bit for bit, whatever it is.
 // V2. A column is written the short way where all its rows allow it: not at all where it equals another column (a row
 //     of one point has sum = min = max = last), as base + 0, 1, 2 or 4 bytes where it holds whole numbers.
@@ -12,9 +15,11 @@
 import { assert, Bug } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
 import { sortRows } from "./order.ts";
+import { decodeSketchList, encodeSketchList, type SketchEntry } from "./sketches.ts";
 import { newSeriesFlag, type DeltaColumns } from "./store.ts";
 
 const blobFormat = 1;
+const blobFormatSketches = 2;
 const headBytes = 8;
 const columnBytes = 16;
 const kindWhole = 0;
@@ -43,7 +48,10 @@ export interface Column {
   readonly values: Values | undefined;
 }
 
-export type Blob = { readonly rows: number } & { readonly [K in ColumnName]: Column };
+/** `sketchList`: what `sketchesOf` reads, if there is any. */
+export type Blob = { readonly rows: number; readonly sketchList: Uint8Array | undefined } & {
+  readonly [K in ColumnName]: Column;
+};
 
 export function valueAt(column: Column, row: number): number {
   const { values } = column;
@@ -87,7 +95,46 @@ export function encodeBlob(
     else if (name !== "sum") columns.set(name, valuesInOrder(deltas[name], sum, order, columns));
   }
   const values = columnNames.map((name) => columns.get(name) ?? new Float64Array(0));
-  return { bytes: writeColumns(values, count), minBucket, maxBucket };
+  const bytes = withSketches(writeColumns(values, count), sketchesInOrder(deltas, order));
+  return { bytes, minBucket, maxBucket };
+}
+
+export interface RowSketch {
+  row: number;
+  bytes: Uint8Array;
+}
+
+function sketchesInOrder({ sketches }: DeltaColumns, order: Uint32Array): RowSketch[] {
+  const out: RowSketch[] = [];
+  if (sketches === undefined || sketches.size === 0) return out;
+  for (let row = 0; row < order.length; row++) {
+    const bytes = sketches.get(order[row] as number);
+    if (bytes !== undefined) out.push({ row, bytes });
+  }
+  return out;
+}
+
+/** `columns` as writeColumns made them; `sketches` ascending by row. */
+export function withSketches(columns: Buffer, sketches: readonly RowSketch[]): Buffer {
+  if (sketches.length === 0) return columns;
+  const list = encodeSketchList(
+    sketches.map(({ row, bytes }): SketchEntry => ({ first: row, second: 0, bytes })),
+  );
+  const out = Buffer.alloc(columns.length + list.length + 4);
+  out.set(columns);
+  out[0] = blobFormatSketches;
+  out.set(list, columns.length);
+  out.writeUInt32LE(columns.length, out.length - 4);
+  return out;
+}
+
+/** Ascending by row; views of the blob's bytes. */
+export function sketchesOf({ sketchList, rows }: Blob): RowSketch[] {
+  if (sketchList === undefined) return [];
+  return decodeSketchList(sketchList).map(({ first: row, bytes }) => {
+    if (row >= rows) throw corrupt("a sketch of no row");
+    return { row, bytes };
+  });
 }
 
 function strangeSeries(said: number): Error {
@@ -195,7 +242,14 @@ export function decodeBlob(bytes: Uint8Array): Blob {
   const aligned = bytes.byteOffset % 8 === 0 ? bytes : Uint8Array.from(bytes);
   const { buffer, byteOffset, length } = aligned;
   const view = new DataView(buffer, byteOffset, length);
-  if (length < dataStart || view.getUint8(0) !== blobFormat) throw corrupt("its head");
+  const format = length < dataStart ? 0 : view.getUint8(0);
+  if (format !== blobFormat && format !== blobFormatSketches) throw corrupt("its head");
+  let sketchList: Uint8Array | undefined;
+  if (format === blobFormatSketches) {
+    const start = view.getUint32(length - 4, true);
+    if (start < dataStart || start > length - 4) throw corrupt("its sketches");
+    sketchList = aligned.subarray(start, length - 4);
+  }
   const rows = view.getUint32(4, true);
   const columns: Column[] = [];
   for (let at = 0; at < columnNames.length; at++) {
@@ -221,7 +275,7 @@ export function decodeBlob(bytes: Uint8Array): Blob {
     series && bucket && points && lastAfterBucket && sum && min && max && last && lastReceivedAtMs,
     "nine columns",
   );
-  return { rows, series, bucket, points, lastAfterBucket, sum, min, max, last, lastReceivedAtMs };
+  return { rows, sketchList, series, bucket, points, lastAfterBucket, sum, min, max, last, lastReceivedAtMs };
 }
 
 function corrupt(where: string): Outage {

@@ -3,7 +3,8 @@
 // points themselves had been merged.
 import { assert } from "../base/assert.ts";
 import { fill } from "./blob-rows.ts";
-import { firstRowOf, valueAt, type Blob } from "./blob.ts";
+import { firstRowOf, sketchesOf, valueAt, type Blob } from "./blob.ts";
+import { MergedSketches } from "./sketches.ts";
 import type { Cells } from "./store.ts";
 import { Summaries, wantedAll, type Wanted } from "./summaries.ts";
 
@@ -70,12 +71,20 @@ export class Grid {
   readonly #lastReceivedAtMs: Float64Array;
   /** [row, its twin's row] of series that were asked more than once. */
   readonly #twins: [number, number][] = [];
+  /** By cell, where they are wanted. */
+  readonly sketches: MergedSketches | undefined;
   /** Of one series in one blob. */
   readonly #found = new Summaries();
   /** Of rows that are added: the cell, or ~cell where something was in it before. */
   #to = new Int32Array(512);
 
-  constructor(ids: readonly number[], range: GridRange, wanted: Wanted = wantedAll) {
+  constructor(
+    ids: readonly number[],
+    range: GridRange,
+    wanted: Wanted = wantedAll,
+    sketches: boolean = false,
+  ) {
+    this.sketches = sketches ? new MergedSketches() : undefined;
     this.cells = emptyCells(ids.length, range, wanted);
     this.wanted = wanted;
     this.#lastSeconds = new Float64Array(this.cells.last.length);
@@ -136,6 +145,52 @@ export class Grid {
       fill(found.lastReceivedAtMs, blob.lastReceivedAtMs, first, count);
     }
     this.addRows(place, found);
+  }
+
+  /** Adds the sketches of the rows that `addBlob` adds; answers how many. */
+  addBlobSketches(blob: Blob, leastSeries: number): number {
+    const { start, stepSeconds, width } = this.cells;
+    const until = start + stepSeconds * width;
+    let added = 0;
+    for (const { row, bytes } of sketchesOf(blob)) {
+      const series = valueAt(blob.series, row);
+      const bucket = valueAt(blob.bucket, row);
+      if (series < leastSeries || bucket < start || bucket >= until) continue;
+      const place = this.#placeOf(series);
+      if (place === undefined) continue;
+      this.addSketch(place, bucket, bytes);
+      added++;
+    }
+    return added;
+  }
+
+  #placeOf(series: number): number | undefined {
+    const { ids } = this;
+    let low = 0;
+    let high = ids.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((ids[middle] as number) < series) low = middle + 1;
+      else high = middle;
+    }
+    return ids[low] === series ? low : undefined;
+  }
+
+  /** A sketch of the range, of the series at `place` in `ids`. */
+  addSketch(place: number, seconds: number, bytes: Uint8Array): void {
+    const { start, stepSeconds, width } = this.cells;
+    const cell = (this.#rows[place] as number) * width + Math.floor((seconds - start) / stepSeconds);
+    this.sketches?.add(cell, bytes);
+  }
+
+  /** Puts sketches also where a series was asked for once more. */
+  repeatSketches(sketches: Map<number, Uint8Array>): void {
+    const { width } = this.cells;
+    for (const [from, to] of this.#twins)
+      for (let i = 0; i < width; i++) {
+        const bytes = sketches.get(from * width + i);
+        if (bytes !== undefined) sketches.set(to * width + i, bytes);
+      }
   }
 
   /** Adds the rows, all of them in the range, of the series at `place` in `ids`. */

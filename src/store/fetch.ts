@@ -13,6 +13,7 @@ import {
   blobPlace,
   pieceKey,
   seriesPerBlock,
+  sketchesKey,
   spanKey,
   spanPlace,
   tableRange,
@@ -20,8 +21,9 @@ import {
 } from "./keys.ts";
 import type { BlobsOfReader } from "./kept-blobs.ts";
 import { reachOf, type Reach } from "./reach.ts";
+import { decodeSketchList } from "./sketches.ts";
 import { decodeSpan } from "./spans.ts";
-import { valueColumns, type Cells, type ValueColumn } from "./store.ts";
+import { valueColumns, type Cells, type ReadColumn } from "./store.ts";
 import { Summaries, wantedOf } from "./summaries.ts";
 import { spanOf, type LadderWork, type ShardWork } from "./work.ts";
 
@@ -30,6 +32,8 @@ const pageRows = 1024;
 const rowsPerTurn = 100_000;
 /** What looking for a piece takes, in rows. */
 const rowsPerLook = 50;
+/** What merging a sketch takes, in rows. */
+const rowsPerSketch = 100;
 /** Bytes of a blob that are copied in the time of a row. */
 const bytesPerRow = 128;
 
@@ -57,9 +61,9 @@ export class Fetcher {
   async fetch(
     ids: readonly number[],
     range: GridRange,
-    columns: readonly ValueColumn[] = valueColumns,
+    columns: readonly ReadColumn[] = valueColumns,
   ): Promise<Cells> {
-    const grid = new Grid(ids, range, wantedOf(columns));
+    const grid = new Grid(ids, range, wantedOf(columns), columns.includes("sketch"));
     const until = range.start + range.stepSeconds * range.width;
     this.#work ??= this.#view.work().work;
     if (ids.length > 0 && range.width > 0) {
@@ -68,7 +72,18 @@ export class Fetcher {
           await this.#addReach(grid, number, ladder, reach);
       await this.#addBlobs(grid, range.start, until, this.#work);
     }
-    return grid.finish();
+    const cells = grid.finish();
+    return grid.sketches === undefined ? cells : { ...cells, sketches: await this.#sketchesOf(grid) };
+  }
+
+  async #sketchesOf(grid: Grid): Promise<ReadonlyMap<number, Uint8Array>> {
+    const out = new Map<number, Uint8Array>();
+    for (const { at, bytes } of grid.sketches?.entries() ?? []) {
+      out.set(at, bytes);
+      await this.#took(rowsPerSketch);
+    }
+    grid.repeatSketches(out);
+    return out;
   }
 
   async #took(rows: number): Promise<void> {
@@ -112,6 +127,10 @@ export class Fetcher {
         const bytes = this.#view.peek(pieceKey(place, block, piece));
         rows += rowsPerLook;
         if (bytes !== undefined) rows += this.#addPiece(grid, bytes, i, end, place.span, reach);
+        if (bytes === undefined || grid.sketches === undefined) continue;
+        const list = this.#view.peek(sketchesKey(place, block, piece));
+        rows += rowsPerLook;
+        if (list !== undefined) rows += rowsPerSketch * addSketches(grid, list, i, end, reach);
       }
       i = end;
       await this.#took(rows);
@@ -154,7 +173,10 @@ export class Fetcher {
       const { blob, bytes, kept } = this.#kept.get(this.#view, key, readBytes);
       readBytes += bytes;
       grid.addBlob(blob, leastSeries);
-      await this.#took(rowsPerLook * grid.ids.length + (kept ? 0 : bytes / bytesPerRow));
+      const sketches = grid.sketches === undefined ? 0 : grid.addBlobSketches(blob, leastSeries);
+      await this.#took(
+        rowsPerSketch * sketches + rowsPerLook * grid.ids.length + (kept ? 0 : bytes / bytesPerRow),
+      );
     }
   }
 
@@ -170,4 +192,24 @@ export class Fetcher {
       await this.#took(rowsPerLook * pageRows);
     }
   }
+}
+
+/** Of the asked series at [first, end), which are of the piece's block; answers how many. */
+function addSketches(
+  grid: Grid,
+  list: Uint8Array,
+  first: number,
+  end: number,
+  { from, until }: Reach,
+): number {
+  let added = 0;
+  for (const { first: slot, second: bucket, bytes } of decodeSketchList(list)) {
+    if (bucket < from || bucket >= until) continue;
+    for (let i = first; i < end; i++) {
+      if ((grid.ids[i] as number) % seriesPerBlock !== slot) continue;
+      grid.addSketch(i, bucket, bytes);
+      added++;
+    }
+  }
+  return added;
 }

@@ -11,6 +11,7 @@
 //   b offset u64, min u32, max u32, commits u32 -> blob (blob.ts)  rows of so many commits, the last one's offset
 //   m ladder u8, rung u8, span u32      -> pieces              of which pieces a span consists (spans.ts)
 //   f ladder u8, rung u8, span u32, block u32, piece u32 -> fragments of a block's series (fragment.ts)
+//   q as of f                           -> sketches of the piece that has the same key (sketches.ts)
 //   o boot hex                          -> boot row            frames applied, per gateway start
 //   k keyed id, 16 bytes                -> applied at, ms      keyed requests applied
 //   x applied at u64, keyed id          -> nothing             the same by time, for their expiry
@@ -22,7 +23,8 @@
 // Names by id come last: ids are given in order, and LMDB leaves pages full where keys are appended at the very end of a
 // table, but half empty where they are appended within it. They are the most bytes of all that names take.
 //
-// A change of what is written above needs a higher storeFormat (head.ts).
+// A change of what is written above needs a higher storeFormat (head.ts). What was added since, q and v, did not: a
+// store without them is read as ever.
 import { assert } from "../base/assert.ts";
 
 const tableByte = {
@@ -43,6 +45,7 @@ const tableByte = {
   gauge: 0x76,
   span: 0x6d,
   piece: 0x66,
+  sketches: 0x71,
 } as const;
 
 export type Table = keyof typeof tableByte;
@@ -190,9 +193,17 @@ export function spanPlace(key: Buffer): SpanPlace {
   return { ladder: key[1] ?? 0, rung: key[2] ?? 0, span: key.readUInt32BE(3) };
 }
 
-export function pieceKey({ ladder, rung, span }: SpanPlace, block: number, piece: number): Buffer {
+export function pieceKey(place: SpanPlace, block: number, piece: number): Buffer {
+  return keyOfPiece("piece", place, block, piece);
+}
+
+export function sketchesKey(place: SpanPlace, block: number, piece: number): Buffer {
+  return keyOfPiece("sketches", place, block, piece);
+}
+
+function keyOfPiece(table: Table, { ladder, rung, span }: SpanPlace, block: number, piece: number): Buffer {
   const key = Buffer.allocUnsafe(15);
-  key[0] = tableByte.piece;
+  key[0] = tableByte[table];
   key[1] = ladder;
   key[2] = rung;
   key.writeUInt32BE(span, 3);

@@ -17,6 +17,7 @@ import {
   type SpanPlace,
 } from "./keys.ts";
 import type { SliceBounds } from "./round.ts";
+import { PieceSketches } from "./sketches.ts";
 import type { Slice } from "./slice.ts";
 import { decodeSpan, type Piece } from "./spans.ts";
 import { Summaries } from "./summaries.ts";
@@ -159,6 +160,7 @@ export class MergeWork {
     if (numbers.length === 0) return;
     const rung = slice.work.ladders[place.ladder]?.ladder.rungs[place.rung];
     assert(rung !== undefined, "a rung of a ladder of the work row");
+    const sketches = new PieceSketches();
     for (const rows of this.#series) rows.clear();
     for (const number of numbers) {
       const value = slice.view.get(pieceKey(place, block, number));
@@ -167,6 +169,8 @@ export class MergeWork {
       for (let slot = 0; slot < seriesPerBlock; slot++)
         if ((this.#reader.slots & (1 << slot)) !== 0)
           this.#reader.read(slot, this.#series[slot] as Summaries);
+      const list = slice.sketchesOf(place, block, number);
+      if (list !== undefined) sketches.addList(list);
       slice.removePiece(place, block, number, value);
     }
     this.#writer.begin(place.span, rung.stepSeconds);
@@ -181,5 +185,7 @@ export class MergeWork {
     }
     const value = this.#writer.finish();
     if (value !== undefined) slice.putPiece(place, block, into, value);
+    const list = sketches.finish();
+    if (list !== undefined) slice.putSketches(place, block, into.number, list);
   }
 }

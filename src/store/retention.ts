@@ -24,6 +24,7 @@ import {
 } from "./keys.ts";
 import { keptAt, type SliceBounds } from "./round.ts";
 import { decodeNumber } from "./rows.ts";
+import { PieceSketches } from "./sketches.ts";
 import type { Slice } from "./slice.ts";
 import { Summaries } from "./summaries.ts";
 import type { ShardWork } from "./work.ts";
@@ -158,7 +159,15 @@ export class Purge {
       this.#writer.add(slot, this.#rows);
     }
     const rest = this.#writer.finish();
-    if (rest === undefined) slice.removePiece(place, block, number, value);
-    else slice.replacePiece(place, block, number, value, rest);
+    if (rest === undefined) {
+      slice.removePiece(place, block, number, value);
+      return;
+    }
+    slice.replacePiece(place, block, number, value, rest);
+    const list = slice.sketchesOf(place, block, number);
+    if (list === undefined) return;
+    const sketches = new PieceSketches();
+    sketches.addList(list, ~gone);
+    slice.replaceSketches(place, block, number, sketches.finish());
   }
 }

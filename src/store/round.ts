@@ -21,13 +21,14 @@ import {
   blobKey,
   blockOf,
   idsPerChunk,
-  nameKey,
   seriesPerBlock,
   spanKey,
   tableRange,
   u32OfKey,
   type BlobPlace,
 } from "./keys.ts";
+import { BlockSketches, ladderOfBucket, RoundSketches, type SketchOfBlob } from "./round-sketches.ts";
+import type { LadderPlans } from "./ladder-plans.ts";
 import type { Slice } from "./slice.ts";
 import { Summaries } from "./summaries.ts";
 import { laddersMax, spanOf, spanSecondsOf, type LadderWork, type Round, type ShardWork } from "./work.ts";
@@ -61,6 +62,7 @@ export class RoundWork {
   readonly piece: number;
   readonly #places: readonly BlobPlace[];
   readonly #sources: BlobRows[];
+  readonly #sketches: RoundSketches;
   readonly #deleted: ReadonlySet<number>;
   #nextSeries: number;
   /** Rows of the block at hand as they come, the slot of each, and their order by slot. */
@@ -82,7 +84,9 @@ export class RoundWork {
   constructor(view: View, round: Round, places: readonly BlobPlace[]) {
     this.piece = round.piece;
     this.#places = places;
-    this.#sources = places.map((place) => new BlobRows(storedBlob(view, place)));
+    const blobs = places.map((place) => storedBlob(view, place));
+    this.#sources = blobs.map((blob) => new BlobRows(blob));
+    this.#sketches = new RoundSketches(blobs);
     const deleted = tableRange("purge");
     this.#deleted = new Set(view.keys(deleted.start, deleted.end, deletedMost).map(u32OfKey));
     this.#nextSeries = -1;
@@ -155,6 +159,26 @@ export class RoundWork {
       this.#spare.push(writer);
     }
     this.#open.clear();
+    const sketches = this.#sketches.ofBlock(block);
+    if (sketches.length > 0)
+      this.#putSketches(slice, block, sketches, (series) => plans.of(slice.view, rules, tenant, series));
+  }
+
+  /** Beside the pieces that have just been put. */
+  #putSketches(
+    slice: Slice,
+    block: number,
+    sketches: readonly SketchOfBlob[],
+    laddersOf: (series: number) => readonly LadderSince[],
+  ): void {
+    const out = new BlockSketches();
+    for (const sketch of sketches) {
+      if (this.#deleted.has(sketch.series)) continue;
+      const number = this.#numbers.get(ladderOfBucket(laddersOf(sketch.series), sketch.bucket));
+      assert(number !== undefined, "a ladder under which the sketch's row was put");
+      out.add(sketch, number, slice.work.ladders[number] as LadderWork);
+    }
+    out.put(slice, block, this.piece);
   }
 
   /** Reads the block's rows of all blobs, and orders them by series: `order` [starts[slot], starts[slot + 1]). */
@@ -360,50 +384,6 @@ function unusedNumber(view: View, count: number, used: ReadonlySet<number>): num
 /** First second of the span that holds `seconds`. */
 export function keptAt(ladder: Ladder, rung: number, seconds: number): number {
   return Math.max(0, spanOf(ladder, rung, Math.max(0, seconds)));
-}
-
-/** What two bytes can tell apart; names beyond are matched anew each time. */
-const plansMost = 0xffff;
-
-/** Ladders by id: a cache over the rules, dropped when they change. */
-export class LadderPlans {
-  #version = Number.NaN;
-  readonly #plans: (readonly LadderSince[])[] = [];
-  readonly #places = new Map<readonly LadderSince[], number>();
-  /** Index into plans + 1, by id. */
-  #byId = new Uint16Array(0);
-
-  of(view: View, rules: LadderRules, tenant: string, series: number): readonly LadderSince[] {
-    if (rules.version !== this.#version) {
-      this.#version = rules.version;
-      this.#plans.length = 0;
-      this.#places.clear();
-      this.#byId.fill(0);
-    }
-    if (series < this.#byId.length) {
-      const plan = this.#plans[(this.#byId[series] as number) - 1];
-      if (plan !== undefined) return plan;
-    }
-    const name = rules.hasOwn(tenant) ? (view.get(nameKey(series))?.toString() ?? "") : "";
-    const plan = rules.laddersOf(tenant, name);
-    this.#note(series, plan);
-    return plan;
-  }
-
-  #note(series: number, plan: readonly LadderSince[]): void {
-    let at = this.#places.get(plan);
-    if (at === undefined) {
-      if (this.#plans.length >= plansMost) return;
-      at = this.#plans.push(plan) - 1;
-      this.#places.set(plan, at);
-    }
-    if (series >= this.#byId.length) {
-      const larger = new Uint16Array(Math.max(series + 1, this.#byId.length * 2, 1024));
-      larger.set(this.#byId);
-      this.#byId = larger;
-    }
-    this.#byId[series] = at + 1;
-  }
 }
 
 /** The `a` rows of a slice: from which day on an id has nothing left. Written only where a day changes. */

@@ -8,10 +8,21 @@
 // N4. Its key is none that was there before: it says of how many commits the rows are (keys.ts, BlobPlace).
 // N5. Blobs that a round is turning into pieces are left alone: its cursor says which of their rows are done.
 import { assert } from "../base/assert.ts";
-import { columnNames, writeColumns, type Blob, type Column, type ColumnName } from "./blob.ts";
+import {
+  columnNames,
+  sketchesOf,
+  valueAt,
+  withSketches,
+  writeColumns,
+  type Blob,
+  type Column,
+  type ColumnName,
+  type RowSketch,
+} from "./blob.ts";
 import type { Writes } from "./environment.ts";
 import { blobKey, blobPlace } from "./keys.ts";
 import { sortRows } from "./order.ts";
+import { MergedSketches } from "./sketches.ts";
 
 /**
  * Of the blobs that become one. A run's columns may be a little wider than theirs. Larger runs would be fewer for a read
@@ -102,7 +113,34 @@ export function mergeBlobs(blobs: readonly Blob[]): {
     return rows === count ? column : column.subarray(0, rows);
   });
   const { minBucket, maxBucket } = reachOf(bucket);
-  return { bytes: writeColumns(values, rows), minBucket, maxBucket, rows };
+  const bytes = withSketches(writeColumns(values, rows), sketchesOfRows(blobs, columns, rows));
+  return { bytes, minBucket, maxBucket, rows };
+}
+
+/** Of rows that follow each other with the same (series, bucket), the first one has the sketches of all. */
+function sketchesOfRows(
+  blobs: readonly Blob[],
+  columns: ReadonlyMap<ColumnName, Float64Array>,
+  rows: number,
+): RowSketch[] {
+  const series = columns.get("series") ?? new Float64Array(0);
+  const bucket = columns.get("bucket") ?? new Float64Array(0);
+  const merged = new MergedSketches();
+  for (const blob of blobs)
+    for (const { row, bytes } of sketchesOf(blob)) {
+      const ofSeries = valueAt(blob.series, row);
+      const ofBucket = valueAt(blob.bucket, row);
+      let low = 0;
+      let high = rows;
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        const order = (series[middle] ?? 0) - ofSeries || (bucket[middle] ?? 0) - ofBucket;
+        if (order < 0) low = middle + 1;
+        else high = middle;
+      }
+      merged.add(low, bytes);
+    }
+  return Array.from(merged.entries(), ({ at, bytes }) => ({ row: at, bytes }));
 }
 
 function reachOf(bucket: Uint32Array): { minBucket: number; maxBucket: number } {

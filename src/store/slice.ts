@@ -3,7 +3,7 @@
 import { assert } from "../base/assert.ts";
 import type { View, Writes } from "./environment.ts";
 import { PieceReader } from "./fragment.ts";
-import { blockKey, pieceKey, sizeKey, spanKey, type SpanPlace } from "./keys.ts";
+import { after, blockKey, pieceKey, sizeKey, sketchesKey, spanKey, type SpanPlace } from "./keys.ts";
 import { decodeSize, encodeSize, type SizeRow } from "./size.ts";
 import { decodeSpan, encodeSpan, type Piece } from "./spans.ts";
 import { type ShardWork } from "./work.ts";
@@ -25,6 +25,8 @@ export class Slice {
   readonly #spans = new Map<string, SpanChange>();
   readonly #sizes = new Map<string, SizeRow>();
   readonly #reader = new PieceReader();
+  /** The span that was last asked about, and whether there are sketches in it. */
+  #sketchesIn: { place: SpanPlace; any: boolean } | undefined;
 
   constructor(view: View, work: ShardWork) {
     this.view = view;
@@ -81,10 +83,47 @@ export class Slice {
     this.#book(place, block, value, 1);
   }
 
+  /** With its sketches. */
   removePiece(place: SpanPlace, block: number, number: number, value: Uint8Array): void {
+    this.removeSketches(place, block, number);
     this.remove(pieceKey(place, block, number));
     this.#count(place, { number, level: 0 }, -value.length);
     this.#book(place, block, value, -1);
+  }
+
+  /** The row of sketches beside a piece, before this slice. */
+  sketchesOf(place: SpanPlace, block: number, number: number): Buffer | undefined {
+    if (this.#sketchesIn?.place !== place) {
+      const prefix = Buffer.from(sketchesKey(place, 0, 0).subarray(0, 7));
+      this.#sketchesIn = { place, any: this.view.keys(prefix, after(prefix), 1).length > 0 };
+    }
+    return this.#sketchesIn.any ? this.view.get(sketchesKey(place, block, number)) : undefined;
+  }
+
+  /** Beside a piece that has none yet. */
+  putSketches(place: SpanPlace, block: number, number: number, value: Buffer): void {
+    const key = sketchesKey(place, block, number);
+    this.put(key, value);
+    this.#sizeOf(this.tenantOf(block)).bytes += key.length + value.length;
+  }
+
+  removeSketches(place: SpanPlace, block: number, number: number): void {
+    const value = this.sketchesOf(place, block, number);
+    if (value === undefined) return;
+    const key = sketchesKey(place, block, number);
+    this.remove(key);
+    const size = this.#sizeOf(this.tenantOf(block));
+    size.bytes = Math.max(0, size.bytes - key.length - value.length);
+  }
+
+  /** Other sketches beside the same piece; undefined: none any more. */
+  replaceSketches(place: SpanPlace, block: number, number: number, value: Buffer | undefined): void {
+    this.removeSketches(place, block, number);
+    if (value === undefined) return;
+    // What is removed and put in one slice would be gone: removals are written last.
+    const key = sketchesKey(place, block, number);
+    this.writes.removes = this.writes.removes.filter((each) => !each.equals(key));
+    this.putSketches(place, block, number, value);
   }
 
   /** `level` is of a number that the span does not have yet. */

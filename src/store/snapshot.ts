@@ -19,10 +19,10 @@ import type {
   FoundNode,
   FoundSeries,
   LedgerRow,
+  ReadColumn,
   ShardState,
   Snapshot,
   TenantSize,
-  ValueColumn,
 } from "./store.ts";
 import { SnapshotClosed } from "./store.ts";
 
@@ -84,7 +84,7 @@ export class ViewSnapshot implements Snapshot {
     return this.#ask((view) => findSeries(view, tenant, pattern, most, this.#turn));
   }
 
-  fetch(ids: readonly number[], range: GridRange, columns?: readonly ValueColumn[]): Promise<Cells> {
+  fetch(ids: readonly number[], range: GridRange, columns?: readonly ReadColumn[]): Promise<Cells> {
     return this.#ask(async () => await this.#fetcher.fetch(ids, range, columns));
   }
 

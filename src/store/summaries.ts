@@ -4,12 +4,12 @@
 // M1. Merging two rows is adding, min, max, and for `last` the greatest of (lastSeconds, lastReceivedAtMs, value): as
 //     src/metric/summary.ts has it, in any order.
 
-import { valueColumns, type ValueColumn } from "./store.ts";
+import { valueColumns, type ReadColumn, type ValueColumn } from "./store.ts";
 
 /** Which values a read is about. */
 export type Wanted = Readonly<Record<ValueColumn, boolean>>;
 
-export function wantedOf(columns: readonly ValueColumn[]): Wanted {
+export function wantedOf(columns: readonly ReadColumn[]): Wanted {
   const has = (name: ValueColumn) => columns.includes(name);
   return { sum: has("sum"), min: has("min"), max: has("max"), last: has("last") };
 }

@@ -11,10 +11,11 @@
 // K5. A clock that is put back holds up nothing: what was to wait for its earlier time does not.
 import type { Environment, View } from "./environment.ts";
 import { blobKey, blobPlace, seriesPerBlock, tableRange, type BlobPlace } from "./keys.ts";
+import { LadderPlans } from "./ladder-plans.ts";
 import { MergeWork, pickMerge } from "./merge.ts";
 import type { RecordTime } from "./record-time.ts";
 import { advanceKept, passedSpan, planPassed, Purge } from "./retention.ts";
-import { LadderPlans, RoundWork, storedBlob, type SliceBounds } from "./round.ts";
+import { RoundWork, storedBlob, type SliceBounds } from "./round.ts";
 import { pickRun, planRun } from "./runs.ts";
 import { Slice } from "./slice.ts";
 import type { ShardUpkeep, UpkeepStep, UpkeepTask, upkeepWorks } from "./store.ts";

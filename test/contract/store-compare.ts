@@ -1,7 +1,7 @@
 // Two engines that lived through the same must show the same: everything when upkeep has nothing left to do, and at any
 // moment what no upkeep may change (C6). Ids may differ: series are compared by tenant and name.
 import assert from "node:assert/strict";
-import type { Cells, Snapshot } from "../../src/store/store.ts";
+import { valueColumns, type Cells, type Snapshot } from "../../src/store/store.ts";
 
 export interface Range {
   start: number;
@@ -17,7 +17,11 @@ export interface Pair {
   memory: number;
 }
 
-const patterns = ["*", "*.*", "a.*", "{b,c}.s1*", "*.*;*", "a.s3", "b.s1;k=v", "*.s[0-5]"];
+const patterns =
+  // Outputs of series that have some, and names of others' that are like them.
+  `* *.* a.* {b,c}.s1* *.*;* a.s3 b.s1;k=v *.s[0-5] *.*.* a.s3.rate {a,b}.s1*.{mean,upper_7} *.*.[cm]*;*
+  c.s1.rate;k=v b.s2*.*9;k=?`.split(/\s+/);
+const columns = [...valueColumns, "sketch"] as const;
 
 /** Filled cells as [row, seconds, points, sum, min, max, last]. */
 function filled(cells: Cells): number[][] {
@@ -38,25 +42,26 @@ export async function compareCells(
   pairs: readonly Pair[],
   range: Range,
 ): Promise<number> {
-  const seen = filled(
-    await tested.fetch(
-      pairs.map((pair) => pair.tested),
-      range,
-    ),
-  );
-  const expected = filled(
-    await memory.fetch(
-      pairs.map((pair) => pair.memory),
-      range,
-    ),
-  );
+  const ids = (side: "tested" | "memory") => pairs.map((pair) => pair[side]);
+  const testedCells = await tested.fetch(ids("tested"), range, columns);
+  const memoryCells = await memory.fetch(ids("memory"), range, columns);
+  const seen = filled(testedCells);
+  const expected = filled(memoryCells);
   for (let i = 0; i < Math.max(seen.length, expected.length); i++) {
     const pair = pairs[(expected[i] ?? seen[i] ?? [])[0] ?? 0];
     const where = `${pair?.tenant} ${pair?.name} (${pair?.tested}) at step ${range.stepSeconds} from ${range.start}`;
     if (!sameNumbers(seen[i], expected[i]))
       assert.deepEqual(seen.slice(i, i + 4), expected.slice(i, i + 4), where);
   }
+  assert.deepEqual(sketchesIn(testedCells), sketchesIn(memoryCells), `sketches at step ${range.stepSeconds}`);
   return seen.length;
+}
+
+/** By cell. */
+export function sketchesIn({ sketches }: Cells): [cell: number, hex: string][] {
+  return [...(sketches ?? [])]
+    .sort(([a], [b]) => a - b)
+    .map(([cell, bytes]) => [cell, Buffer.from(bytes).toString("hex")]);
 }
 
 function sameNumbers(a: readonly number[] | undefined, b: readonly number[] | undefined): boolean {
@@ -73,7 +78,7 @@ export async function compareNames(
   assert.deepEqual(await tested.state(), await memory.state());
   assert.deepEqual((await tested.tenants()).toSorted(), (await memory.tenants()).toSorted());
   assert.deepEqual(await tested.dead(1000), await memory.dead(1000));
-  const ids = new Map(pairs.map((pair) => [`${pair.tenant} ${pair.name}`, pair.tested]));
+  const ids = new Map(pairs.map((pair) => [pair.memory, pair.tested]));
   for (const tenant of tenants) {
     assert.deepEqual(
       await tested.ledger(tenant, 0, 4_000_000_000),
@@ -82,14 +87,12 @@ export async function compareNames(
     for (const pattern of patterns) {
       const nodes = await tested.findNodes(tenant, pattern, 1000);
       assert.deepEqual(nodes, await memory.findNodes(tenant, pattern, 1000), `${tenant} ${pattern}`);
-      const found = await tested.findSeries(tenant, pattern, 1000);
-      const names = (await memory.findSeries(tenant, pattern, 1000)).map(({ name }) => name);
+      const expected = await memory.findSeries(tenant, pattern, 1000);
       assert.deepEqual(
-        found.map(({ name }) => name),
-        names,
+        await tested.findSeries(tenant, pattern, 1000),
+        expected.map((found) => ({ ...found, id: ids.get(found.id) })),
         `${tenant} ${pattern}`,
       );
-      for (const { id, name } of found) assert.equal(id, ids.get(`${tenant} ${name}`), `id of ${name}`);
     }
   }
 }

@@ -160,6 +160,11 @@ export async function everything(snapshot: Snapshot, seconds: number): Promise<u
     found,
     dead: await snapshot.dead(1000),
     fine: table(await snapshot.fetch(ids, { start: 0, stepSeconds: 10, width: Math.ceil(seconds / 10) })),
+    sketches: [
+      ...((
+        await snapshot.fetch(ids, { start: 0, stepSeconds: 30, width: Math.ceil(seconds / 30) }, ["sketch"])
+      ).sketches ?? []),
+    ].sort(([a], [b]) => a - b),
     coarse: table(await snapshot.fetch(ids, { start: 0, stepSeconds: 60, width: Math.ceil(seconds / 60) })),
   };
 }

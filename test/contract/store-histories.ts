@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
-import type { Commit } from "../../src/store/store.ts";
+import { newSeriesFlag, type Commit, type GaugeChange } from "../../src/store/store.ts";
+import { difference } from "./store-gauges.ts";
+import { sketchOf } from "./store-sketches.ts";
 import {
   columns,
   commitOf,
@@ -95,11 +97,24 @@ function randomCommit(
       lastReceivedAtMs: at.nowMs + random.below(3),
     };
   }).filter(({ fresh }) => fresh || at.known.length > 0);
+  const quantile = () => sketchOf({ [random.below(9)]: 1 + random.below(9), 20: 0.5 });
+  const sketches = new Map(rows.flatMap((_, row) => (random.below(3) === 0 ? [[row, quantile()]] : [])));
+  const gauge = (series: number): GaugeChange => ({
+    series,
+    relative: random.below(2) === 0 ? [] : [difference(random.below(40) * 10, random.below(9) - 4)],
+    value: random.below(100),
+    isRelative: random.below(2) === 0,
+  });
+  const gauges = [
+    ...at.known.slice(0, random.below(3)),
+    ...(newSeries.length > 0 && random.below(3) === 0 ? [newSeriesFlag] : []),
+  ].map(gauge);
   const wrong = random.below(8);
   const from = at.offset + (wrong === 0 ? 1 : 0);
   return commitOf(at.epoch - (wrong === 1 ? 1 : 0), from, from + 1 + random.below(5), {
     newSeries,
-    deltas: columns(rows),
+    deltas: { ...columns(rows), sketches },
+    gauges,
     boots: Array.from({ length: random.below(3) }, () => {
       const n = random.below(50);
       return { boot: `0${random.below(3)}`, applied: [[n, n + random.below(4)]], lastAppliedMs: at.nowMs };

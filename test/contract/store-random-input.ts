@@ -3,9 +3,11 @@
 // V1. Values are multiples of 1/8, so no order of adding makes a difference.
 // V2. Time of the record only goes on.
 import type { Random } from "../../src/base/random.ts";
-import type { Commit } from "../../src/store/store.ts";
+import { newSeriesFlag, type Commit, type GaugeChange } from "../../src/store/store.ts";
 import type { Pair, Range } from "./store-compare.ts";
+import { difference } from "./store-gauges.ts";
 import { columns, commitOf, key, type RowInput } from "./store-helpers.ts";
+import { sketchOf } from "./store-sketches.ts";
 import { day, hour, t0 } from "./store-life.ts";
 
 export const standard = "10s:1h,60s:1d,600s:7d";
@@ -77,6 +79,33 @@ export class Chance {
     };
   }
 
+  /** Kinds don't mix within a series. */
+  #sketches(names: readonly string[]): Map<number, Uint8Array> {
+    const { random } = this;
+    const out = new Map<number, Uint8Array>();
+    const share = this.pick([1, 8, 100]);
+    for (const [row, name] of names.entries()) {
+      if (random.below(share) > 0) continue;
+      const kind = name.length % 2 === 0 ? "quantile" : "set";
+      const counts: Record<number, number> = {};
+      for (let n = random.below(5); n >= 0; n--)
+        counts[random.below(30) - 10] = (1 + random.below(40)) / (kind === "set" ? 1 : 8); // V1
+      out.set(row, random.below(60) === 0 ? random.bytes(random.below(9)) : sketchOf(counts, kind));
+    }
+    return out;
+  }
+
+  #gauge(series: number): GaugeChange {
+    const { random } = this;
+    const value = () => (random.below(800) - 400) / 8;
+    const buckets = new Set(Array.from({ length: random.below(4) }, () => this.#someTime()));
+    for (const bucket of buckets) this.newestBucket = Math.max(this.newestBucket, bucket);
+    const relative = Array.from(buckets, (bucket) =>
+      difference(bucket, value(), { points: 1 + random.below(3), lastReceivedAtMs: this.now * 1000 }),
+    );
+    return { series, relative, value: value(), isRelative: random.below(3) > 0 };
+  }
+
   /** The same commit with either engine's ids. */
   commit(
     at: { epoch: number; offset: number },
@@ -86,15 +115,40 @@ export class Chance {
     this.now += random.below(this.pick([1, 10, 60]));
     const newSeries = Array.from({ length: random.below(6) }, () => {
       const tag = random.below(6) === 0 ? ";k=v" : "";
-      return key(`${this.pick(prefixes)}.s${random.below(24)}${tag}`, this.pick(tenants));
+      const node =
+        random.below(4) === 0 ? this.pick([".\u0001t", ".\u0001c", ".\u0001s", ".rate", ".mean"]) : "";
+      return key(`${this.pick(prefixes)}.s${random.below(24)}${node}${tag}`, this.pick(tenants));
     });
     const rows = newSeries.map((_, series): RowInput => ({ ...this.#row(), series, fresh: true }));
     const memoryRows = [...rows];
+    const names = newSeries.map(({ name }) => Buffer.from(name).toString());
     for (let n = random.below(random.below(4) === 0 ? 200 : 30); n > 0 && pairs.length > 0; n--) {
-      const { tested, memory } = this.pick(pairs);
+      const { tested, memory, name } = this.pick(pairs);
+      names.push(name);
       const row = this.#row();
       rows.push({ ...row, series: tested });
       memoryRows.push({ ...row, series: memory });
+    }
+    const sketches = this.#sketches(names);
+    const gauges = new Map<number, GaugeChange>();
+    const memoryGauges = new Map<number, GaugeChange>();
+    const known = pairs.map((pair): [tested: number, memory: number] => [pair.tested, pair.memory]);
+    const gaugeRows: RowInput[] = [];
+    const fresh: [tested: number, memory: number][] =
+      newSeries.length > 0 ? [[newSeriesFlag, newSeriesFlag]] : [];
+    const all = [...fresh, ...known];
+    for (let n = random.below(4) === 0 ? 1 + random.below(4) : 0; n > 0 && all.length > 0; n--) {
+      const [tested, memory] = this.pick(all);
+      if (gauges.has(tested)) continue;
+      const change = this.#gauge(tested);
+      gauges.set(tested, change);
+      memoryGauges.set(tested, { ...change, series: memory });
+      for (const { bucket } of change.relative)
+        gaugeRows.push(
+          tested >= newSeriesFlag
+            ? { series: tested - newSeriesFlag, fresh: true, bucket }
+            : { series: tested, bucket },
+        );
     }
     const wrong = random.below(30);
     const from = at.offset + (wrong === 0 ? 1 : 0);
@@ -128,9 +182,17 @@ export class Chance {
     const epoch = at.epoch - (wrong === 1 ? 1 : 0);
     const to = from + 1 + random.below(3);
     return {
-      rows,
-      tested: commitOf(epoch, from, to, { ...more, deltas: columns(rows) }),
-      memory: commitOf(epoch, from, to, { ...more, deltas: columns(memoryRows) }),
+      rows: [...rows, ...gaugeRows],
+      tested: commitOf(epoch, from, to, {
+        ...more,
+        deltas: { ...columns(rows), sketches },
+        gauges: [...gauges.values()],
+      }),
+      memory: commitOf(epoch, from, to, {
+        ...more,
+        deltas: { ...columns(memoryRows), sketches },
+        gauges: [...memoryGauges.values()],
+      }),
     };
   }
 }

@@ -7,6 +7,7 @@ import { messageOf } from "../../src/base/errors.ts";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import { longestSpan, type Ladder } from "../../src/metric/bucket.ts";
 import { ladderAt, type LadderRules } from "../../src/metric/ladder-rules.ts";
+import { storedOutput } from "../../src/metric/outputs.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
 import type {
   ShardReader,
@@ -115,10 +116,8 @@ class Life {
   }
 
   async #commit(): Promise<void> {
-    const { tested, memory, rows } = this.#chance.commit(
-      { epoch: this.#epoch, offset: this.#offset },
-      this.#pairs,
-    );
+    const at = { epoch: this.#epoch, offset: this.#offset };
+    const { tested, memory, rows } = this.#chance.commit(at, this.#pairs);
     const result = await this.#tested.store.commit(tested);
     const expected = await this.#memory.store.commit(memory);
     if (result.kind !== "ok" || expected.kind !== "ok") {
@@ -238,27 +237,36 @@ class Life {
 
   // --- ends of series ---
 
-  #drop(tenant: string, names: readonly string[]): void {
-    for (const name of names) assert.ok(this.#known.delete(`${tenant} ${name}`), `${name} was known`);
+  /** `ids`: of the tested engine. */
+  #drop(ids: Iterable<number>): void {
+    const texts = new Map(this.#pairs.map(({ tenant, name, tested }) => [tested, `${tenant} ${name}`]));
+    for (const id of ids) assert.ok(this.#known.delete(texts.get(id) ?? ""), `${id} was known`);
   }
 
   async #delete(): Promise<void> {
     const tenant = this.#chance.pick(tenants);
     const prefix = this.#chance.pick(prefixes);
-    const pattern = `${prefix}.${this.#chance.pick(["s1*", "s{2,3,7}", "s5", "s?;*", "s9;k=v"])}`;
+    const pattern = `${prefix}.${this.#chance.pick(["s1*", "s{2,3,7}", "s5", "s?;*", "s9;k=v", "s?.m*", "s1?.{sum_5,rate}", "s[3-6].count;*"])}`;
     const most = 1 + this.#chance.random.below(5);
     const names: string[] = [];
+    const ids = new Set<number>();
     for (let full = true; full; ) {
       const some = await this.#tested.store.deleteSeries(this.#epoch, tenant, pattern, most);
       assert.ok(some.names.length <= most && some.ids.length === some.names.length);
-      const expected = some.names.map((name) => this.#known.get(`${tenant} ${name}`)?.tested ?? 0);
-      assert.deepEqual([...some.ids].sort(ascending), expected.sort(ascending));
+      for (const id of some.ids) {
+        assert.ok(!ids.has(id), `${id} once`);
+        ids.add(id);
+      }
       names.push(...some.names);
       full = some.names.length === most;
     }
     const gone = await this.#memory.store.deleteSeries(this.#epoch, tenant, pattern, 1000);
     assert.deepEqual(names.toSorted(), gone.names.toSorted());
-    this.#drop(tenant, names);
+    const expected = this.#pairs
+      .filter(({ memory }) => gone.ids.includes(memory))
+      .map(({ tested }) => tested);
+    assert.deepEqual([...ids].sort(ascending), expected.sort(ascending));
+    this.#drop(ids);
     this.#count("deleted", names.length);
   }
 
@@ -283,8 +291,10 @@ class Life {
         heldUntil < this.#chance.now,
         `${name} is retired at ${this.#chance.now}, held until ${heldUntil}`,
       );
-      if (!must.has(pair.memory)) await this.#memory.store.deleteSeries(this.#epoch, tenant, name, 1);
-      this.#drop(tenant, [name]);
+      const read = storedOutput(name);
+      const shown = read === undefined ? name : read.read(read.node === "\u0001t" ? "mean_1" : "count");
+      if (!must.has(pair.memory)) await this.#memory.store.deleteSeries(this.#epoch, tenant, shown, 1);
+      this.#drop([pair.tested]);
       this.#count("retired");
     }
     assert.deepEqual([...retired], [], "retired: living series, each once");
