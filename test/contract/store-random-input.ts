@@ -24,6 +24,17 @@ const palette = [
 ];
 export const tenants = ["t1", "t2", "t3"];
 export const prefixes = ["a", "b", "c"];
+/** Of patterns that name what is deleted. */
+export const endings = [
+  "s1*",
+  "s{2,3,7}",
+  "s5",
+  "s?;*",
+  "s9;k=v",
+  "s?.m*",
+  "s1?.{sum_5,rate}",
+  "s[3-6].count;*",
+];
 
 export class Chance {
   readonly random: Random;

@@ -17,7 +17,7 @@ import type {
   StoreEngine,
   UpkeepTask,
 } from "../../src/store/store.ts";
-import { Chance, prefixes, standard, tenants } from "./store-random-input.ts";
+import { Chance, endings, prefixes, standard, tenants } from "./store-random-input.ts";
 import { compareCells, compareNames, compareSize, type Pair, type Range } from "./store-compare.ts";
 import { forgotten, type Case, type World } from "./store-helpers.ts";
 import { day, hour, ladderOf, rulesOf, t0, upkeepUntilIdle, type RulesSince } from "./store-life.ts";
@@ -246,7 +246,7 @@ class Life {
   async #delete(): Promise<void> {
     const tenant = this.#chance.pick(tenants);
     const prefix = this.#chance.pick(prefixes);
-    const pattern = `${prefix}.${this.#chance.pick(["s1*", "s{2,3,7}", "s5", "s?;*", "s9;k=v", "s?.m*", "s1?.{sum_5,rate}", "s[3-6].count;*"])}`;
+    const pattern = `${prefix}.${this.#chance.pick(endings)}`;
     const most = 1 + this.#chance.random.below(5);
     const names: string[] = [];
     const ids = new Set<number>();
