@@ -2,6 +2,7 @@
 // --json is given; bench/README.md says what the fields mean.
 const benches: Record<string, () => Promise<{ run(words: string[]): Promise<void> }>> = {
   aggregate: () => import("./aggregate.ts"),
+  doors: () => import("./doors.ts"),
   find: () => import("./find.ts"),
   ingest: () => import("./ingest.ts"),
   store: () => import("./store.ts"),
