@@ -24,6 +24,7 @@ export class KernelDrops {
   readonly #seen: Map<string, number>;
   #cancel: () => void = () => {};
   #closed = false;
+  #looking = Promise.resolve();
 
   private constructor(seen: Map<string, number>, cell: Cell, clock: Clock) {
     this.#seen = seen;
@@ -41,7 +42,13 @@ export class KernelDrops {
     return new KernelDrops(new Map(ours.map((row) => [row.inode, 0])), cell, clock);
   }
 
-  async look(): Promise<void> {
+  /** One look after the other: an older one that ends later would take the newer for a count that began anew. */
+  look(): Promise<void> {
+    this.#looking = this.#looking.then(() => this.#look());
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     for (const { inode, drops } of await readTables()) {
       const before = this.#seen.get(inode);
       if (before === undefined || before === drops) continue;
