@@ -22,7 +22,7 @@ import { type Answer, answerOf, answerOfRoute, cutShort, later } from "./answers
 import { Bodies, type PiecesEnd } from "./body.ts";
 import { type Coding, codingOf, decode, type Decoded } from "./coding.ts";
 import type { DoorOpener } from "./door.ts";
-import { JsonCutter, LineCutter, type Piece, pieceBytes } from "./pieces.ts";
+import { cutterOf, type Piece, pieceBytes, type Reading } from "./pieces.ts";
 import { idempotencyKeyWish, isIdempotencyKey, type RequestAcceptor, type Verdict } from "./request.ts";
 import type { Route, Routes } from "./routes.ts";
 
@@ -176,10 +176,10 @@ async function sink(door: Door, request: FastifyRequest, reply: FastifyReply): P
     request.raw.resume(); // B2 of body.ts
     return send(reply, cutShort(tooLarge(options), nothing));
   }
-  const what: Incoming = { route, coding, json: jsonOf(door.types.get(request.raw)) };
+  const what: Incoming = { route, coding, reading: readingOf(door.types.get(request.raw)) };
   if (idempotencyKey !== undefined) return send(reply, await keyed(door, request, what, idempotencyKey));
   // The small body that is sent most is the shortest way.
-  if (coding === "identity" && what.json === undefined && declared !== undefined && declared <= pieceBytes)
+  if (coding === "identity" && what.reading === "lines" && declared !== undefined && declared <= pieceBytes)
     return send(reply, await small(door, request, what, declared));
   return send(reply, await inPieces(door, request, what));
 }
@@ -189,14 +189,14 @@ interface Incoming {
   route: Route & { kind: "tenant" };
   coding: Coding;
   /** undefined: lines. */
-  json: "any" | "lines" | undefined;
+  reading: Reading;
 }
 
 /** What its type says, where that is more than "lines". */
-function jsonOf(type: string | undefined): "any" | "lines" | undefined {
+function readingOf(type: string | undefined): Reading {
   const name = type?.split(";")[0]?.trim().toLowerCase();
-  if (name === "application/json") return "any";
-  return name !== undefined && jsonLinesTypes.has(name) ? "lines" : undefined;
+  if (name === "application/json") return "json";
+  return name !== undefined && jsonLinesTypes.has(name) ? "json-lines" : "lines";
 }
 
 async function small(
@@ -219,7 +219,7 @@ async function small(
 async function keyed(
   door: Door,
   request: FastifyRequest,
-  { route, coding, json }: Incoming,
+  { route, coding, reading }: Incoming,
   key: string,
 ): Promise<Answer> {
   const { options, bodies } = door;
@@ -227,7 +227,7 @@ async function keyed(
   const body = await bodies.whole(follow(door, request, coding), tenant.id);
   if (body.kind !== "body") return cutShort(endOf(options, body), nothing);
   try {
-    const { lines, bad } = linesOf(body.bytes, json);
+    const { lines, bad } = linesOf(body.bytes, reading);
     return answerOf(
       await options.acceptor.acceptKeyed(tenant, options.routes.keyed(tenant), lines, key, bad),
     );
@@ -236,9 +236,9 @@ async function keyed(
   }
 }
 
-function linesOf(bytes: Buffer, json: Incoming["json"]): Piece {
-  if (json === undefined) return { lines: bytes, bad: [] };
-  const cutter = new JsonCutter(json === "lines");
+function linesOf(bytes: Buffer, reading: Reading): Piece {
+  if (reading === "lines") return { lines: bytes, bad: [] };
+  const cutter = cutterOf(reading);
   cutter.push(bytes);
   return cutter.cut(true) ?? { lines: Buffer.alloc(0), bad: [] };
 }
@@ -247,12 +247,12 @@ function linesOf(bytes: Buffer, json: Incoming["json"]): Piece {
 async function inPieces(
   door: Door,
   request: FastifyRequest,
-  { route, coding, json }: Incoming,
+  { route, coding, reading }: Incoming,
 ): Promise<Answer> {
   const { options, bodies } = door;
   const { tenant, batcher } = route;
   const lines = options.acceptor.begin(tenant, batcher);
-  const cutter = json === undefined ? new LineCutter() : new JsonCutter(json === "lines");
+  const cutter = cutterOf(reading);
   let stopped: Verdict | undefined;
   let pieces = 0;
   const end = await bodies.pieces(follow(door, request, coding), cutter, tenant.id, async (piece) => {

@@ -51,6 +51,36 @@ export class LineCutter implements Cutter {
   }
 }
 
+/** How a body is read: as lines, as JSON, as JSON line by line. */
+export type Reading = "lines" | "json" | "json-lines";
+
+export function cutterOf(reading: Reading): Cutter {
+  if (reading === "lines") return new LineCutter();
+  return reading === "json" ? new JsonOrLines() : new JsonCutter(true);
+}
+
+/** Many say JSON and send lines: their first byte says what it is. */
+class JsonOrLines implements Cutter {
+  #cutter: Cutter | undefined;
+
+  get held(): number {
+    return this.#cutter?.held ?? 0;
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#cutter === undefined) {
+      const first = chunk.find((byte) => byte > 0x20);
+      if (first === undefined) return;
+      this.#cutter = first === 0x5b || first === 0x7b ? new JsonCutter(false) : new LineCutter();
+    }
+    this.#cutter.push(chunk);
+  }
+
+  cut(last: boolean): Piece | undefined {
+    return this.#cutter?.cut(last);
+  }
+}
+
 /** A point, or what is no point, is refused beyond this. */
 export const elementBytesMax = 64 << 10;
 

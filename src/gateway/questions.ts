@@ -23,7 +23,7 @@ export async function serveQuestions(
   senders: UnwantedSenders,
 ): Promise<() => void> {
   const answerTo = (payload: Uint8Array): GatewayAnswer => {
-    const question = decodeJson<Partial<GatewayQuestion>>(payload);
+    const question = decodeJson(payload) as Partial<GatewayQuestion> | undefined;
     if (question?.kind === "refused-lines" && typeof question.tenant === "string")
       return { kind: question.kind, gateway, lines: lines.of(question.tenant) };
     if (question?.kind === "unwanted-senders")
@@ -35,14 +35,14 @@ export async function serveQuestions(
 
 /** Of whatever version: what can't be read is undefined. */
 export function decodeGatewayAnswer(payload: Uint8Array): GatewayAnswer | undefined {
-  const answer = decodeJson<GatewayAnswer>(payload);
-  return typeof answer?.kind === "string" ? answer : undefined;
+  const answer = decodeJson(payload) as Partial<GatewayAnswer> | undefined;
+  return typeof answer?.kind === "string" ? (answer as GatewayAnswer) : undefined;
 }
 
-function decodeJson<T>(payload: Uint8Array): T | undefined {
+function decodeJson(payload: Uint8Array): object | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(payload).toString());
-    return typeof value === "object" && value !== null ? (value as T) : undefined;
+    return typeof value === "object" && value !== null ? value : undefined;
   } catch {
     return undefined;
   }
