@@ -23,7 +23,7 @@ export async function serveQuestions(
   senders: UnwantedSenders,
 ): Promise<() => void> {
   const answerTo = (payload: Uint8Array): GatewayAnswer => {
-    const question = decodeJson(payload) as Partial<GatewayQuestion> | undefined;
+    const question: Partial<GatewayQuestion> | undefined = decodeJson(payload);
     if (question?.kind === "refused-lines" && typeof question.tenant === "string")
       return { kind: question.kind, gateway, lines: lines.of(question.tenant) };
     if (question?.kind === "unwanted-senders")
@@ -35,7 +35,7 @@ export async function serveQuestions(
 
 /** Of whatever version: what can't be read is undefined. */
 export function decodeGatewayAnswer(payload: Uint8Array): GatewayAnswer | undefined {
-  const answer = decodeJson(payload) as Partial<GatewayAnswer> | undefined;
+  const answer: Partial<GatewayAnswer> | undefined = decodeJson(payload);
   return typeof answer?.kind === "string" ? (answer as GatewayAnswer) : undefined;
 }
 
