@@ -6,7 +6,13 @@ import type { Bus } from "../src/bus/bus.ts";
 import { shardControlSubject } from "../src/bus/subjects.ts";
 
 /** A bit longer than the node takes at most. */
-const waitMs = { "series-list": 7000, "tenant-size": 7000, "series-delete": 40_000, ledger: 7000 };
+const waitMs = {
+  "series-list": 7000,
+  "tenant-size": 7000,
+  "series-delete": 40_000,
+  ledger: 7000,
+  "refused-lines": 7000,
+};
 
 /** Never rejects for an outage: `none` says why there is no answer. */
 export async function askShard(

@@ -4,21 +4,34 @@ import { gatewayControlSubject } from "../src/bus/subjects.ts";
 import { decodeGatewayAnswer, type GatewayAnswer, type GatewayQuestion } from "../src/gateway/questions.ts";
 import { refusedLinesMost } from "../src/gateway/refused-lines.ts";
 import { listTenants } from "../src/tenant/admin.ts";
+import { allHomes } from "../src/tenant/routing.ts";
+import { askShard } from "./ask-shard.ts";
 import { find, Refusal, say, withDirectory, type Flags, type Output } from "./tenant.ts";
 
 /** How many gateways there are nobody knows: this long they may answer. */
 const waitMs = 1000;
 
 export function refusedShow(name: string, output: Output, flags: Flags): Promise<void> {
-  return withDirectory(flags, async (kv, _settings, bus) => {
+  return withDirectory(flags, async (kv, settings, bus) => {
     const tenant = await find(kv, name);
     const answers = await askGateways(bus, { kind: "refused-lines", tenant: tenant.id });
+    const ofShards = await Promise.all(
+      allHomes(tenant, settings.shards).map(async (shard) => {
+        const answer = await askShard(bus, { kind: "refused-lines", shard, tenant: tenant.id });
+        if (answer.kind === "refused-lines")
+          return answer.lines.map((line) => ({ ...line, peer: `shard ${shard}`, gateway: "" }));
+        const why = answer.kind === "none" ? `: ${answer.why}` : "";
+        process.stderr.write(`millrace: shard ${shard} could not be asked${why}\n`);
+        return [];
+      }),
+    );
     const lines = answers
       .flatMap((answer) =>
         answer.kind === "refused-lines"
           ? answer.lines.map((line) => ({ ...line, gateway: answer.gateway }))
           : [],
       )
+      .concat(ofShards.flat())
       .sort((a, b) => a.atMs - b.atMs)
       .slice(-refusedLinesMost);
     say(

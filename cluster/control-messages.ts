@@ -1,4 +1,5 @@
 // What operators ask of a shard over the bus, and what its node answers: JSON, one object each way.
+import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { QueuedRow } from "../src/store/books.ts";
 import type { LedgerRow, TenantSize } from "../src/store/store.ts";
 
@@ -7,6 +8,8 @@ export type ControlQuestion = { shard: number; tenant: string } & (
   /** Deletes up to `most`; `dryRun`: says how many there are. */
   | { kind: "series-delete"; pattern: string; most: number; dryRun: boolean }
   | { kind: "tenant-size" }
+  /** The last lines that the shard's actor refused. */
+  | { kind: "refused-lines" }
   /** Minutes from `from` to `until`, epoch seconds, both included. `queued`: also count what is not committed yet. */
   | { kind: "ledger"; from: number; until: number; queued: boolean }
 );
@@ -31,6 +34,7 @@ export type ControlAnswer =
       queued: QueuedRow[];
       queuedMore: boolean;
     }
+  | { kind: "refused-lines"; lines: RefusedLine[] }
   /** Another node may run the shard. */
   | { kind: "not-here"; node: string }
   /** It could not be done, or said; whether it happened is open. */
@@ -57,7 +61,7 @@ export function decodeQuestion(payload: Uint8Array): ControlQuestion | undefined
   if (asked === undefined) return undefined;
   const { kind, shard, tenant, pattern, most, dryRun, from, until, queued } = asked;
   if (!isCount(shard) || typeof tenant !== "string") return undefined;
-  if (kind === "tenant-size") return { kind, shard, tenant };
+  if (kind === "tenant-size" || kind === "refused-lines") return { kind, shard, tenant };
   if (kind === "ledger")
     return isCount(from) && isCount(until)
       ? { kind, shard, tenant, from, until, queued: queued === true }

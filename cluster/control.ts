@@ -73,13 +73,27 @@ export class Control {
     this.#open += 1;
     try {
       if (question.kind === "series-delete" && !question.dryRun) return await this.#delete(question);
+      if (question.kind === "refused-lines") return await this.#refused(question);
       return await this.#read(shard, (snapshot, reader) => this.#told(question, snapshot, reader));
     } finally {
       this.#open -= 1;
     }
   }
 
-  async #told(question: ControlQuestion, snapshot: Snapshot, reader: ControlReader): Promise<ControlAnswer> {
+  async #refused({ shard, tenant }: ControlQuestion): Promise<ControlAnswer> {
+    const asked = { kind: "refused-lines", tenant } as const;
+    const result = await this.#options.supervisor.request(shard, asked, readMs);
+    if (result.kind === "none") return result;
+    if (result.answer.kind !== "refused-lines")
+      return { kind: "none", why: "its actor answered another question" };
+    return result.answer;
+  }
+
+  async #told(
+    question: Exclude<ControlQuestion, { kind: "refused-lines" }>,
+    snapshot: Snapshot,
+    reader: ControlReader,
+  ): Promise<ControlAnswer> {
     const { tenant } = question;
     switch (question.kind) {
       case "series-list": {
@@ -132,6 +146,7 @@ export class Control {
     if (result.kind === "none") return result;
     const { answer } = result;
     if (answer.kind === "delete-failed") return { kind: "none", why: `${answer.code}: ${answer.why}` };
+    if (answer.kind !== "series-deleted") return { kind: "none", why: "its actor answered another question" };
     const count = answer.names.length;
     this.#options.log.info({ shard, tenant, pattern, count }, "series deleted");
     return { kind: "deleted", count, more: count >= most };

@@ -262,6 +262,7 @@ class Child {
         return;
       case "series-deleted":
       case "delete-failed":
+      case "refused-lines":
         this.#requests.answered(message.request, message);
         return;
       default:

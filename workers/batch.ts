@@ -16,6 +16,7 @@ import {
   type Kind,
 } from "../src/metric/frame.ts";
 import { reasonCode, reasons, type Reason } from "../src/metric/reason.ts";
+import type { RefusedLines } from "../src/gateway/refused-lines.ts";
 import { addNumber, holds } from "../src/store/intervals.ts";
 import type { SeriesRoom } from "./series-room.ts";
 import {
@@ -63,6 +64,7 @@ interface Waiting {
 export class Batch {
   #aggregator: Aggregator;
   readonly #room: SeriesRoom | undefined;
+  readonly #samples: RefusedLines | undefined;
   #waiting: Waiting[] = [];
   /** Letters of the frame at hand. */
   #part = 0;
@@ -87,9 +89,13 @@ export class Batch {
   #frameTimeMs: number;
   #receivedAtMs: number;
 
-  /** `room`: who is asked about new series; without it there may be any number. */
-  constructor(aggregator: Aggregator, state: ShardState, room?: SeriesRoom) {
+  /**
+   * `room`: who is asked about new series; without it there may be any number. `samples` remembers lines that were
+   * refused here.
+   */
+  constructor(aggregator: Aggregator, state: ShardState, room?: SeriesRoom, samples?: RefusedLines) {
     this.#aggregator = aggregator;
+    this.#samples = samples;
     this.#room = room;
     if (room !== undefined) aggregator.admitBy(room.admit);
     this.read = state.offset;
@@ -168,8 +174,10 @@ export class Batch {
       this.#waiting = [];
       let refused = 0;
       waiting.forEach(({ origin, line, asked }, i) => {
-        if (room.refuses(asked)) refused++;
-        else this.#ingest(origin, line);
+        if (room.refuses(asked)) {
+          refused++;
+          this.#sample(origin, line);
+        } else this.#ingest(origin, line);
         if (waiting[i + 1]?.origin === origin) return;
         this.#refuseSeries(origin, refused);
         refused = 0;
@@ -332,8 +340,11 @@ export class Batch {
       const reason = reasons[code] ?? "malformed";
       if (code === reasonCode["series-limit"]) {
         const asked = this.#room?.takeAsked() ?? -1;
-        if (asked < 0) refused++;
-        else this.#waiting.push({ origin, line, asked });
+        if (asked >= 0) this.#waiting.push({ origin, line, asked });
+        else {
+          refused++;
+          this.#sample(origin, line);
+        }
         return;
       }
       this.#book(tenant, door, minute, "dead", reason, 1);
@@ -347,6 +358,10 @@ export class Batch {
     this.counts.points += stored;
     if (stored > 0) this.#book(tenant, door, minute, "stored", "", stored);
     this.#refuseSeries(origin, refused);
+  }
+
+  #sample({ tenant, door }: Origin, line: Uint8Array): void {
+    this.#samples?.add(tenant, door, "series-limit", "", line, 0, line.length);
   }
 
   #refuseSeries({ tenant, door, minute }: Origin, count: number): void {

@@ -2,6 +2,7 @@
 // its upkeep and the threads that do it, as a job and its answer.
 import type { OutageCode } from "../src/base/errors.ts";
 import type { Settings } from "../src/config/settings.ts";
+import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { Ladder } from "../src/metric/bucket.ts";
 import type { SchemasSince } from "../src/metric/ladder-rules.ts";
 import type { upkeepWorks } from "../src/store/store.ts";
@@ -26,7 +27,9 @@ export interface SeriesLimitsTold {
 export type ToShard =
   | { kind: "stop" }
   | { kind: "series-limits"; limits: SeriesLimitsTold }
-  | ({ kind: "delete-series"; request: number } & SeriesToDelete);
+  | ({ kind: "delete-series"; request: number } & SeriesToDelete)
+  /** The last lines of a tenant that the actor refused. */
+  | { kind: "refused-lines"; request: number; tenant: string };
 
 /** See ShardStore.deleteSeries. */
 export interface SeriesToDelete {
@@ -71,7 +74,9 @@ export type FromShard =
   /** Answers "delete-series" of the same number. */
   | { kind: "series-deleted"; request: number; names: string[] }
   /** The same, with a code of src/base/errors.ts. Some of them may have gone. */
-  | { kind: "delete-failed"; request: number; code: string; why: string };
+  | { kind: "delete-failed"; request: number; code: string; why: string }
+  /** Answers "refused-lines" of the same number. */
+  | { kind: "refused-lines"; request: number; lines: RefusedLine[] };
 
 /** What an upkeep thread is started with; plain values, for they cross to it. */
 export interface UpkeepWorkerData {

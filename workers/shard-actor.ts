@@ -17,6 +17,7 @@ import type { Log } from "../src/base/log.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
 import type { SeriesToDelete, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
+import type { RefusedLines } from "../src/gateway/refused-lines.ts";
 import type { ShardStore } from "../src/store/store.ts";
 import { Deletions } from "./deletions.ts";
 import type { RefusedNames } from "./refused-names.ts";
@@ -38,6 +39,8 @@ export interface ShardActorOptions {
   seriesCachedMax?: number;
   /** What the actor was told last. Default: any number of series. */
   seriesLimits?: SeriesLimits;
+  /** Remembers lines that were refused here. */
+  refusedLines?: RefusedLines;
   /** Of names that were refused; 16 random bytes. With seriesLimits. */
   refusedNames?: RefusedNames;
   /** Called at each change worth knowing, at most every reportMs. */

@@ -84,6 +84,7 @@ export class Life {
       options.newAggregator(),
       state,
       seriesLimits && refusedNames && new SeriesRoom(seriesLimits, store, refusedNames),
+      options.refusedLines,
     );
     this.#epoch = state.epoch;
     this.#offset = state.offset;

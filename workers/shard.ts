@@ -13,6 +13,7 @@ import { createLmdbEngine } from "../src/store/lmdb.ts";
 import type { FromShard, SeriesToDelete, ShardTask, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
+import { RefusedLines } from "../src/gateway/refused-lines.ts";
 import { ShardActor } from "./shard-actor.ts";
 
 /** As fine as any ladder may be: which rungs the rows go into, upkeep decides by rules that the actor doesn't know. */
@@ -29,6 +30,8 @@ const random = systemRandom;
 const seriesLimits = new SeriesLimits();
 seriesLimits.tell(limits);
 
+const refusedLines = new RefusedLines(clock);
+
 // Until the actor is there, nothing is held that a stop could lose.
 let stop = (): void => process.exit(0);
 let deleteSeries = (_asked: SeriesToDelete): Promise<string[]> =>
@@ -36,7 +39,10 @@ let deleteSeries = (_asked: SeriesToDelete): Promise<string[]> =>
 port.on("message", (message: ToShard) => {
   if (message.kind === "stop") stop();
   else if (message.kind === "series-limits") seriesLimits.tell(message.limits);
-  else {
+  else if (message.kind === "refused-lines") {
+    const { request, tenant } = message;
+    tell({ kind: "refused-lines", request, lines: refusedLines.of(tenant) });
+  } else {
     const { request } = message;
     deleteSeries(message).then(
       (names) => tell({ kind: "series-deleted", request, names }),
@@ -68,6 +74,7 @@ const actor = new ShardActor({
   commitMs: settings.commitMs,
   replayWindowMs: settings.replayWindow,
   seriesLimits,
+  refusedLines,
   refusedNames: new RefusedNames(random.bytes(16)),
   onProgress: (progress) => tell({ kind: "progress", ...progress }),
   onReady: () => tell({ kind: "ready" }),

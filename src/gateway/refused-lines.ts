@@ -23,6 +23,8 @@ export const refusedLinesMost = 100;
 const textBytesMost = 200;
 const perSecondMost = 200;
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
 interface Ring {
   lines: RefusedLine[];
   next: number;
@@ -38,13 +40,13 @@ export class RefusedLines {
     this.#clock = clock;
   }
 
-  /** bytes[from, to) is the line without its key. */
+  /** bytes[from, to) is the line without its key. What an actor refuses has no peer any more. */
   add(
     tenant: string,
     door: Door,
     reason: Reason,
     peer: string,
-    bytes: Buffer,
+    bytes: Uint8Array,
     from: number,
     to: number,
   ): void {
@@ -60,7 +62,7 @@ export class RefusedLines {
       ring.inSecond = 0;
     }
     if (++ring.inSecond > perSecondMost) return; // R2
-    const text = bytes.toString("utf8", from, Math.min(to, from + textBytesMost));
+    const text = decoder.decode(bytes.subarray(from, Math.min(to, from + textBytesMost)));
     ring.lines[ring.next] = { atMs, door, peer, reason, text };
     ring.next = (ring.next + 1) % refusedLinesMost;
   }
