@@ -6,6 +6,7 @@ import { settingRows, type SettingName } from "../src/config/settings.ts";
 import { backupCommand } from "./backup.ts";
 import { ledgerCheck } from "./ledger-check.ts";
 import { ledgerShow } from "./ledger.ts";
+import { natsConfig } from "./nats-config.ts";
 import { startNats } from "./nats-server.ts";
 import { exitFinal, runProcess, type ProcessContext, type Running } from "./process.ts";
 import { startApi, startCoordinator, startGateway, startNode } from "./processes.ts";
@@ -203,6 +204,15 @@ json(
     return ledgerShow(name, { ...output(options), ...asked, door: text("door") }, flagsOf(options));
   });
 
+json(
+  command(
+    program,
+    "nats-config <dir>",
+    "write a nats-server configuration: each tenant may publish on its own subject only",
+  ),
+).action((dir: string, options: Record<string, unknown>) =>
+  natsConfig(dir, output(options), flagsOf(options)),
+);
 json(command(program, "refused <tenant>", "the last lines that were refused, and why")).action(
   (name: string, options: Record<string, unknown>) => refusedShow(name, output(options), flagsOf(options)),
 );

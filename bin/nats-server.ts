@@ -71,17 +71,23 @@ function filesOf(folder: string): { config: string; pidFile: string } {
 function natsConfig(settings: Settings, folder: string, pidFile: string, storeBytes: number): string {
   const text = (value: string) => JSON.stringify(value);
   return `# Written at each start: change the settings instead.
-listen: ${text(formatAddress(settings.natsListen))}
+${serverNeeds(join(folder, "jetstream"), storeBytes)}listen: ${text(formatAddress(settings.natsListen))}
 server_name: millrace
 pid_file: ${text(pidFile)}
 log_file: ${text(join(folder, "nats.log"))}
 logfile_size_limit: 10MB
 logfile_max_num: 3
-max_payload: ${payloadBytesMax}
+`;
+}
+
+/** What any nats-server of ours must have in its configuration. */
+export function serverNeeds(storeFolder: string, storeBytes: number): string {
+  return `max_payload: ${payloadBytesMax}
 jetstream {
-  store_dir: ${text(join(folder, "jetstream"))}
+  store_dir: ${JSON.stringify(storeFolder)}
   max_file_store: ${storeBytes}
   max_memory_store: 0
+  # An acknowledgement means: on the disk.
   sync_interval: always
 }
 `;

@@ -143,6 +143,9 @@ export interface ReceivedMessage {
   data: Uint8Array;
   /** A header's first value; undefined where it is missing. */
   header(name: string): string | undefined;
-  /** undefined: nobody waits for an answer. Answering after the connection was lost does nothing. */
+  /**
+   * undefined: nobody waits for an answer, or one was asked for elsewhere than in an inbox: a sender must not make us
+   * publish where it may not. Answering after the connection was lost does nothing.
+   */
   reply: ((data: Uint8Array) => void) | undefined;
 }

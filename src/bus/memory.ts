@@ -375,9 +375,13 @@ export class MemoryBus implements Bus {
   }
 }
 
-/** Subjects with `*` for a word. */
+/** Subjects with `*` for a word and a last `>` for one or more. */
 function matches(pattern: string, subject: string): boolean {
   const words = subject.split(".");
   const wanted = pattern.split(".");
+  if (wanted.at(-1) === ">") {
+    wanted.pop();
+    return words.length > wanted.length && wanted.every((word, i) => word === "*" || word === words[i]);
+  }
   return words.length === wanted.length && wanted.every((word, i) => word === "*" || word === words[i]);
 }

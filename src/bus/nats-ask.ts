@@ -99,7 +99,7 @@ export async function receive(
           data: message.data,
           header: (name) => (message.headers?.has(name) === true ? message.headers.get(name) : undefined),
           reply:
-            message.reply === undefined || message.reply === ""
+            message.reply === undefined || !isInbox(message.reply)
               ? undefined
               : (data) => {
                   if (life.lost === undefined) message.respond(data);
@@ -108,6 +108,11 @@ export async function receive(
       },
     }),
   );
+}
+
+/** Of clients, of clients with a prefix of their own, and of the server's own rewriting between accounts. */
+function isInbox(subject: string): boolean {
+  return /^_INBOX[._]|^_R_\./.test(subject);
 }
 
 /** A subscription of this life and of all to come. Settles when the server knows of it; the answer ends it. */

@@ -15,9 +15,9 @@ export const clusterBucket = "MR_CLUSTER";
 /** Nodes' heartbeats: keys vanish when a node stops renewing. */
 export const nodesBucket = "MR_NODES";
 
-/** Senders publish here; the last word is the tenant's name. */
+/** Senders publish here; the rest is the tenant's name, which may have dots. */
 export const ingestPrefix = "millrace.ingest.";
-export const ingestSubjects = `${ingestPrefix}*`;
+export const ingestSubjects = `${ingestPrefix}>`;
 /** Gateways of one queue group share what is sent. */
 export const ingestQueue = "millrace-gateways";
 /** Once a second each gateway tells the others what its tenants want to send. */

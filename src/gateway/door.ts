@@ -7,6 +7,7 @@ import type { Bus } from "../bus/bus.ts";
 import type { Address, Settings } from "../config/settings.ts";
 import type { Door, Kind } from "../metric/frame.ts";
 import type { ConnectionBounds } from "./connection-bounds.ts";
+import type { Refusals } from "./refusals.ts";
 import type { RequestAcceptor } from "./request.ts";
 import type { Routes } from "./routes.ts";
 import type { LineSink, SinkConnection } from "./sink.ts";
@@ -25,6 +26,7 @@ export interface DoorContext {
   sinks(door: Door, kind: Kind): (peer: string, connection?: SinkConnection) => LineSink;
   /** Takes all lines of a datagram at once and never waits: what has no room is refused, and counted. */
   datagrams(door: Door, kind: Kind): (bytes: Buffer, peer: string) => void;
+  refusals: Refusals;
   /** For doors that can answer. */
   acceptor(door: Door): RequestAcceptor;
   health(): { ok: boolean; [field: string]: unknown };

@@ -104,6 +104,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     random,
     counters,
     log,
+    refusals,
     bounds: new ConnectionBounds(settings.tcpConnections, settings.tenantConnections),
     sinks(door, kind) {
       const common = { door, kind, router: routerOf(kind), keys, bus, clock, refusals };
@@ -124,6 +125,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
         reachOf: (tenant) => tenantReach(tenant, settings.retention),
         gateOf: (tenant) => gates.of(tenant),
         tally: new Tally(counters, door),
+        refusals,
       }),
     health,
   };

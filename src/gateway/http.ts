@@ -24,6 +24,7 @@ import { type Coding, codingOf, decode, type Decoded } from "./coding.ts";
 import type { DoorOpener } from "./door.ts";
 import { cutterOf, type Piece, pieceBytes, type Reading } from "./pieces.ts";
 import { idempotencyKeyWish, isIdempotencyKey, type RequestAcceptor, type Verdict } from "./request.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Route, Routes } from "./routes.ts";
 
 export interface HttpDoorOptions {
@@ -31,6 +32,8 @@ export interface HttpDoorOptions {
   bodyBytesMax: number;
   routes: Routes;
   acceptor: RequestAcceptor;
+  /** Remembers senders that nobody wants. */
+  refusals?: Refusals;
   counters: Counters;
   log: Log;
   /** Bodies in memory at a time, bytes. Default 256 MB, and never less than two of the largest. */
@@ -77,6 +80,7 @@ export const httpDoor: DoorOpener = async (context) => {
     bodyBytesMax: settings.httpBodyMb * 1e6,
     routes,
     acceptor: context.acceptor("http"),
+    refusals: context.refusals,
     counters,
     log,
     health: () => context.health(),
@@ -158,6 +162,7 @@ async function sink(door: Door, request: FastifyRequest, reply: FastifyReply): P
   if (key === undefined) return unauthorized(reply, "send the write key as Basic user or Bearer token");
   const route = options.routes.of(key);
   if (route.kind !== "tenant") {
+    options.refusals?.ofSender(key, route, request.ip, "http");
     if (route.kind === "refused" && route.reason === "unknown-key") return unauthorized(reply, "unknown key");
     return send(reply, answerOfRoute(route));
   }
@@ -188,7 +193,6 @@ async function sink(door: Door, request: FastifyRequest, reply: FastifyReply): P
 interface Incoming {
   route: Route & { kind: "tenant" };
   coding: Coding;
-  /** undefined: lines. */
   reading: Reading;
 }
 
@@ -209,7 +213,7 @@ async function small(
   const body = await bodies.read(request.raw, declared, tenant.id);
   if (body.kind !== "body") return cutShort(endOf(options, body), nothing);
   try {
-    return answerOf(await options.acceptor.accept(tenant, route.batcher, body.bytes));
+    return answerOf(await options.acceptor.accept(tenant, route.batcher, body.bytes, [], request.ip));
   } finally {
     bodies.release(tenant.id, body.bytes.length);
   }
@@ -229,7 +233,7 @@ async function keyed(
   try {
     const { lines, bad } = linesOf(body.bytes, reading);
     return answerOf(
-      await options.acceptor.acceptKeyed(tenant, options.routes.keyed(tenant), lines, key, bad),
+      await options.acceptor.acceptKeyed(tenant, options.routes.keyed(tenant), lines, key, bad, request.ip),
     );
   } finally {
     bodies.release(tenant.id, body.bytes.length);
@@ -251,7 +255,7 @@ async function inPieces(
 ): Promise<Answer> {
   const { options, bodies } = door;
   const { tenant, batcher } = route;
-  const lines = options.acceptor.begin(tenant, batcher);
+  const lines = options.acceptor.begin(tenant, batcher, request.ip);
   const cutter = cutterOf(reading);
   let stopped: Verdict | undefined;
   let pieces = 0;

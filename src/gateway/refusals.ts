@@ -46,16 +46,9 @@ export class Refusals {
   }
 
   /** A line of a request, whose refusal was counted and booked elsewhere. */
-  ofRequest(
-    tenant: string,
-    door: Door,
-    reason: Reason,
-    peer: string,
-    bytes: Buffer,
-    from: number,
-    to: number,
-  ): void {
-    this.#lines.add(tenant, door, reason, peer, bytes, from, to);
+  ofRequest(tenant: string, door: Door, reason: Reason, peer: string, text: string): void {
+    const bytes = Buffer.from(text);
+    this.#lines.add(tenant, door, reason, peer, bytes, 0, bytes.length);
   }
 
   /** A whole request, by its key: unread, so its lines are not counted; it counts as one. */

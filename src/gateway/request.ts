@@ -19,6 +19,7 @@ import { keyedId, type SentFrame, type ShardBatcher } from "./batch.ts";
 import type { OpenFrame } from "./open-frame.ts";
 import type { LineGate } from "./routes.ts";
 import type { BadPoint } from "./points.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Tally } from "./tally.ts";
 
 export interface RefusedLine {
@@ -59,6 +60,8 @@ export interface RequestOptions {
   /** The tenant's own limits; undefined: it has none. */
   gateOf?: (tenant: Tenant) => LineGate | undefined;
   tally: Tally;
+  /** Remembers the refused lines that the answer lists. */
+  refusals?: Refusals;
 }
 
 /** More refused lines than this are counted, not listed. */
@@ -85,14 +88,20 @@ export class RequestAcceptor {
   }
 
   /** An unkeyed request: its lines join the shard's frames. */
-  accept(tenant: Tenant, batcher: ShardBatcher, body: Buffer, bad?: readonly BadPoint[]): Promise<Verdict> {
-    const request = this.begin(tenant, batcher);
+  accept(
+    tenant: Tenant,
+    batcher: ShardBatcher,
+    body: Buffer,
+    bad?: readonly BadPoint[],
+    peer?: string,
+  ): Promise<Verdict> {
+    const request = this.begin(tenant, batcher, peer);
     const refusal = request.take(body, bad);
     return refusal === undefined ? request.finish() : Promise.resolve(refusal);
   }
 
   /** An unkeyed request that comes in pieces of whole lines. */
-  begin(tenant: Tenant, batcher: ShardBatcher): PieceRequest {
+  begin(tenant: Tenant, batcher: ShardBatcher, peer = ""): PieceRequest {
     const gate = this.#options.gateOf?.(tenant);
     const { door } = this.#options;
     const reach = this.#options.reachOf(tenant);
@@ -117,7 +126,7 @@ export class RequestAcceptor {
       });
       gate?.took(taken);
       accepted += taken;
-      this.#book(tenant, batcher, taken, refused);
+      this.#book(tenant, batcher, taken, refused, peer);
       if (taken > 0) batcher.hurry();
       return undefined;
     };
@@ -135,6 +144,7 @@ export class RequestAcceptor {
     body: Buffer,
     key: string,
     bad: readonly BadPoint[] = [],
+    peer = "",
   ): Promise<Verdict> {
     const gate = this.#options.gateOf?.(tenant);
     const refusal = this.#admit(batcher, body.length) ?? this.#limited(gate, tenant, batcher, body);
@@ -169,7 +179,7 @@ export class RequestAcceptor {
       from = to;
     }
     gate?.took(accepted);
-    this.#book(tenant, batcher, accepted, refused);
+    this.#book(tenant, batcher, accepted, refused, peer);
     if (accepted === 0) return { kind: "none-good", ...refused.fields() };
     return this.#whenRecorded(
       batcher,
@@ -250,14 +260,15 @@ export class RequestAcceptor {
     return taken;
   }
 
-  #book(tenant: Tenant, batcher: ShardBatcher, accepted: number, refused: Refused): void {
-    const { tally, door } = this.#options;
+  #book(tenant: Tenant, batcher: ShardBatcher, accepted: number, refused: Refused, peer: string): void {
+    const { tally, door, refusals } = this.#options;
     if (accepted > 0) tally.accepted(batcher.shard, accepted);
     for (const [reason, count] of refused.byReason) {
       tally.refused(reason, count);
       batcher.refuse(tenant.id, door, reason, count);
     }
     refused.byReason.clear();
+    for (const { reason, text } of refused.news()) refusals?.ofRequest(tenant.id, door, reason, peer, text);
   }
 
   async #whenRecorded(
@@ -315,6 +326,7 @@ class Refused {
   #countedTo = 0;
   /** Where the present body's part of the list begins. */
   #from = 0;
+  #told = 0;
 
   /** Another piece of the body; `bad` are elements of it that its door refused, as empty lines in it. */
   next(body: Buffer, bad: readonly BadPoint[]): void {
@@ -335,6 +347,13 @@ class Refused {
     this.#countTo(from);
     const text = this.#body.toString("utf8", from, Math.min(to, from + refusedTextMax));
     this.#list.push({ line: this.#line, reason, text });
+  }
+
+  /** What came to the list since the last call. */
+  news(): RefusedLine[] {
+    const news = this.#list.slice(this.#told);
+    this.#told = this.#list.length;
+    return news;
   }
 
   fields(): { refused: RefusedLine[]; refusedCount: number } {

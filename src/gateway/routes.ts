@@ -42,6 +42,7 @@ const unknownKeysMax = 10_000;
 /** Longer than any key we give out: not worth a look-up, and never kept. */
 const keyCharsMax = 200;
 /** Lines from the address need a key. */
+const namesMax = 10_000;
 const nobodys = "nobody's";
 const unknownKey: Route = { kind: "refused", reason: "unknown-key" };
 
@@ -55,6 +56,7 @@ export class Routes {
   readonly #known = new LRUCache<string, Route>({ max: knownKeysMax });
   readonly #unknown = new LRUCache<string, Route>({ max: unknownKeysMax });
   readonly #addresses = new LRUCache<string, Route | typeof nobodys>({ max: addressesMax });
+  readonly #names = new LRUCache<string, Route>({ max: namesMax });
   #generation = -1;
 
   /** `standard` is the default ladder. */
@@ -102,6 +104,18 @@ export class Routes {
     return route === nobodys ? undefined : route;
   }
 
+  /** Of a tenant's name, where that is proof enough of who sends. */
+  ofName(name: string): Route {
+    this.#renew();
+    const cached = this.#names.get(name);
+    if (cached !== undefined) return cached;
+    const tenant = this.#directory.byName(name) ?? this.#directory.goneByName(name);
+    if (tenant === undefined && !this.#directory.live) return { kind: "unavailable" };
+    const route: Route = tenant === undefined ? unknownKey : this.#ofTenant(tenant, true);
+    this.#names.set(name, route);
+    return route;
+  }
+
   /** Where a keyed request of this tenant goes: the old home for a while after a move, so a retry meets its first try. */
   keyed(tenant: Tenant): ShardBatcher {
     return this.#batcher(keyedHomeOf(tenant, this.#batchers.length, this.#clock.nowMs()));
@@ -112,6 +126,7 @@ export class Routes {
     this.#known.clear();
     this.#unknown.clear();
     this.#addresses.clear();
+    this.#names.clear();
     this.#generation = this.#directory.generation;
   }
 

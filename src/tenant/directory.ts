@@ -126,6 +126,12 @@ export class Directory {
     return !this.#networks.empty;
   }
 
+  /** Among those that are not living any more: the one made last. */
+  goneByName(name: string): Tenant | undefined {
+    const gone = this.all().filter((tenant) => tenant.name === name && this.byName(name) !== tenant);
+    return gone.sort((a, b) => b.createdMs - a.createdMs)[0];
+  }
+
   all(): Tenant[] {
     return [...this.#believed.tenants.values()];
   }

@@ -4,6 +4,7 @@ import { isOutage, messageOf } from "../../src/base/errors.ts";
 import type { PublishAck } from "../../src/bus/bus.ts";
 import { bytes, connectedAgain, listen, text } from "../bus/listen.ts";
 import { kvContract } from "./bus-kv.ts";
+import { talkContract } from "./bus-talk.ts";
 import { type BusWorld, cases, caps, outage } from "./bus-world.ts";
 
 function faulty(): never {
@@ -12,6 +13,7 @@ function faulty(): never {
 
 export function busContract(name: string, makeWorld: () => Promise<BusWorld>): void {
   const f = cases(name, makeWorld);
+  talkContract(name, makeWorld);
 
   f(
     "a frame is acknowledged with its sequence, and a resend within the window as duplicate",

@@ -4,6 +4,7 @@ import { aggregatorFuzzer } from "./aggregator.ts";
 import { frameFuzzer } from "./frame.ts";
 import type { Fuzzer } from "./fuzzer.ts";
 import { lineFuzzer } from "./line.ts";
+import { msgpackFuzzer } from "./msgpack.ts";
 import { nameFuzzer } from "./name.ts";
 import { numberFuzzer } from "./number.ts";
 import { pickleFuzzer } from "./pickle.ts";
@@ -23,6 +24,7 @@ export const fuzzers: readonly Fuzzer[] = [
   frameFuzzer,
   pieceFuzzer,
   pickleFuzzer,
+  msgpackFuzzer,
 ];
 
 /** Runs rounds on a seed of their own each, so that a failed one can be run alone: the error names it. */

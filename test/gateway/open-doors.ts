@@ -57,7 +57,7 @@ export async function withDoors(
       return [response.status, await response.json()] as [number, Record<string, unknown>];
     };
     try {
-      await body({ ...world, gateway, dial, post });
+      await body(Object.assign(world, { gateway, dial, post }));
       const { writeKey, readKey } = world.members[0];
       assert.doesNotMatch(world.heard.text.join("") + counters.text(), new RegExp(`${writeKey}|${readKey}`));
     } finally {
