@@ -8,7 +8,7 @@ import { during, type Client } from "./client.ts";
 
 export const carbonCRelay: Client = {
   name: "carbon-c-relay",
-  fromDebian: true,
+  from: "debian",
   expected: { "crelay.a": 1, "crelay.b": 2 },
   async send({ system, keys, folder, debian }, arrived) {
     const [port = 0] = await freePorts(1);

@@ -9,7 +9,7 @@ const count = 1200; // more than the 500 points that it puts into a message
 
 export const carbonRelay: Client = {
   name: "carbon-relay",
-  fromDebian: true,
+  from: "debian",
   expected: { "relayed.n0": 0, "relayed.n7": 3.5, [`relayed.n${count - 1}`]: (count - 1) / 2 },
   async send({ system, keys, folder, debian }, arrived) {
     const [line = 0, pickle = 0, query = 0] = await freePorts(3);

@@ -10,12 +10,14 @@ export interface Sending {
   folder: string;
   /** Debian's senders, unpacked here. */
   debian: string;
+  /** npm's, in node_modules below it. */
+  npm: string;
 }
 
 export interface Client {
   name: string;
-  /** It is one of Debian's, fetched for the tests. */
-  fromDebian: boolean;
+  /** debian, npm: fetched for the tests. */
+  from: "machine" | "debian" | "npm";
   /** Sends until all of `expected` can be rendered; settles when it has ended. */
   send(sending: Sending, arrived: () => Promise<void>): Promise<void>;
   /** Targets, and the value that each has then; undefined: any. */

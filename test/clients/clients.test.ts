@@ -10,17 +10,21 @@ import { run, type Client } from "./client.ts";
 import { collectd } from "./collectd.ts";
 import { curl } from "./curl.ts";
 import { debianClients } from "./debian.ts";
+import { hotShots } from "./hot-shots.ts";
 import { nc } from "./nc.ts";
+import { npmClients } from "./npm.ts";
 import { python } from "./python.ts";
+import { statsd } from "./statsd.ts";
 
-const clients: readonly Client[] = [curl, nc, python, collectd, carbonRelay, carbonCRelay];
+const clients: readonly Client[] = [curl, nc, python, collectd, carbonRelay, carbonCRelay, hotShots, statsd];
 
 let system: System;
 let keys: Keys;
 let debian: string | undefined;
+let npm: string | undefined;
 
 before(async () => {
-  debian = await debianClients();
+  [debian, npm] = await Promise.all([debianClients(), npmClients()]);
   system = await System.start();
   keys = await system.addTenant("senders");
 });
@@ -51,13 +55,14 @@ for (const client of clients) {
         }
         return true;
       });
-    await client.send({ system, keys, folder, debian: debian ?? "" }, arrived);
+    await client.send({ system, keys, folder, debian: debian ?? "", npm: npm ?? "" }, arrived);
     assert.ok(Object.keys(client.expected).length > 0);
   });
 }
 
 async function whyNot(client: Client): Promise<string | undefined> {
-  if (client.fromDebian) return debian === undefined ? "which Debian's archive has" : undefined;
+  if (client.from === "debian") return debian === undefined ? "which Debian's archive has" : undefined;
+  if (client.from === "npm") return npm === undefined ? "which npm has" : undefined;
   return await run(client.name, ["--version"]).then(
     () => undefined,
     () => "which is not on this machine",

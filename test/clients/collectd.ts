@@ -5,7 +5,7 @@ import { during, type Client } from "./client.ts";
 
 export const collectd: Client = {
   name: "collectd",
-  fromDebian: true,
+  from: "debian",
   expected: {
     "collectd.tcp.web1.load.load.shortterm": undefined,
     "collectd.udp.web1.load.load.shortterm": undefined,

@@ -4,7 +4,7 @@ import { run, type Client } from "./client.ts";
 
 export const curl: Client = {
   name: "curl",
-  fromDebian: false,
+  from: "machine",
   expected: { "curl.body": 5 },
   async send({ system, keys }, arrived) {
     const url = `http://127.0.0.1:${system.httpPort}/api/v1/sink`;

@@ -4,7 +4,7 @@ import { run, type Client } from "./client.ts";
 
 export const nc: Client = {
   name: "nc",
-  fromDebian: true,
+  from: "debian",
   expected: { "nc.tcp": 1.5, "nc.udp": 2 },
   async send({ system, keys, debian }, arrived) {
     const program = join(debian, "bin/nc.openbsd");

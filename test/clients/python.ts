@@ -18,7 +18,7 @@ with socket.create_connection(("127.0.0.1", pickle_port)) as s:
 
 export const python: Client = {
   name: "python3",
-  fromDebian: false,
+  from: "machine",
   expected: {
     "python.tcp": 1,
     "python.udp": 2,
