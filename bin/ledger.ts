@@ -4,7 +4,7 @@
 import type { Bus } from "../src/bus/bus.ts";
 import { minutesWithin } from "../src/api/ledger.ts";
 import { parseRange } from "../src/graphite/range.ts";
-import type { Door } from "../src/metric/frame.ts";
+import { doors, type Door } from "../src/metric/frame.ts";
 import { booksOf, groupings, sumOf, type BookLine, type Grouping } from "../src/store/books.ts";
 import { allHomes } from "../src/tenant/routing.ts";
 import { askLedger } from "./ask-ledger.ts";
@@ -22,7 +22,9 @@ export interface Ledger {
   /** Epoch seconds of the first and the last minute, both included. */
   from: number;
   until: number;
+  /** Every shard was asked, and each minute of each shard balances: what one shard misses another can't have. */
   balances: boolean;
+  unbalanced: { shard: number; door: string; minute: number; missing: number }[];
   lines: BookLine[];
   total: BookLine[];
   /** Only so much was counted of what is queued: at least as much as said. */
@@ -38,14 +40,16 @@ export function ledgerShow(name: string, options: LedgerOptions, flags: Flags): 
     const by = groupings.find((each) => each === options.by);
     if (by === undefined)
       throw new Refusal(`--by is "${options.by}": expected one of ${groupings.join(", ")}`);
+    if (options.door !== undefined && !(doors as readonly string[]).includes(options.door))
+      throw new Refusal(`--door is "${options.door}": expected one of ${doors.join(", ")}`);
     const range = minutesOf(options.from, options.until);
     const tenant = await find(kv, name);
     const ledger = await ledgerOf(bus, tenant.id, allHomes(tenant, settings.shards), range, by, options.door);
     say(options, ledger, textOf(ledger, by));
     for (const { shard, why } of ledger.unasked)
       process.stderr.write(`millrace: shard ${shard} could not be asked: ${why}\n`);
-    if (!ledger.balances) return exitUnbalanced;
-    return ledger.unasked.length > 0 ? exitUnknown : 0;
+    if (ledger.unbalanced.length > 0) return exitUnbalanced;
+    return ledger.balances ? 0 : exitUnknown;
   });
 }
 
@@ -69,9 +73,15 @@ export async function ledgerOf(
   const rows = parts.flatMap((part) => part.rows).filter(ofDoor);
   const queued = parts.flatMap((part) => part.queued).filter(ofDoor);
   const lines = booksOf(rows, queued, by);
+  const unbalanced = parts.flatMap((part) =>
+    booksOf(part.rows.filter(ofDoor), [], "minute")
+      .filter(({ missing }) => missing !== 0)
+      .map((line) => ({ shard: part.shard, door: line.door, minute: line.from, missing: line.missing })),
+  );
   return {
     ...range,
-    balances: booksOf(rows, queued, "minute").every(({ missing }) => missing === 0),
+    balances: unbalanced.length === 0 && unasked.length === 0,
+    unbalanced,
     lines,
     total: booksOf(rows, queued, "total"),
     queuedAtLeast: parts.some(({ queuedMore }) => queuedMore),
@@ -97,7 +107,12 @@ function textOf(ledger: Ledger, by: Grouping): string[] {
       ...(line.missing === 0 ? [] : [`DOES NOT BALANCE: ${line.missing}`]),
     ].join(", "),
   ]);
-  if (rows.length === 0) return ["nothing was received in this time"];
+  const verdict = ledger.balances
+    ? "balances"
+    : ledger.unbalanced.length > 0
+      ? "DOES NOT BALANCE: see docs/operating/ledger.md"
+      : "unknown: a shard could not be asked";
+  if (rows.length === 0) return ["nothing was received in this time", ...(ledger.balances ? [] : [verdict])];
   const widths = head.map((word, i) => Math.max(word.length, ...rows.map((row) => row[i]?.length ?? 0)));
   const show = (row: string[]) =>
     row
@@ -110,6 +125,10 @@ function textOf(ledger: Ledger, by: Grouping): string[] {
     show(head),
     ...rows.map(show),
     ...(ledger.queuedAtLeast ? ["there is more queued than could be counted"] : []),
-    ledger.balances ? "balances" : "DOES NOT BALANCE: see docs/operating/ledger.md",
+    ...ledger.unbalanced.map(
+      ({ shard, door, minute, missing }) =>
+        `shard ${shard}, ${new Date(minute * 1000).toISOString().slice(0, 16)}, ${door}: ${missing} missing`,
+    ),
+    verdict,
   ];
 }

@@ -77,6 +77,7 @@ export class Recount {
     this.#counts.set(tenant, counts);
     const key = `${door} ${minute} ${what}`;
     const before = counts.get(key);
+    if (before === undefined && this.isFull) return; // R2
     if (before === undefined) this.#cells++;
     counts.set(key, (before ?? 0) + count);
   }

@@ -6,6 +6,7 @@ import { refusedLinesMost } from "../src/gateway/refused-lines.ts";
 import { listTenants } from "../src/tenant/admin.ts";
 import { allHomes } from "../src/tenant/routing.ts";
 import { askShard } from "./ask-shard.ts";
+import { exitUnknown } from "./ledger.ts";
 import { find, Refusal, say, withDirectory, type Flags, type Output } from "./tenant.ts";
 
 /** How many gateways there are nobody knows: this long they may answer. */
@@ -15,6 +16,7 @@ export function refusedShow(name: string, output: Output, flags: Flags): Promise
   return withDirectory(flags, async (kv, settings, bus) => {
     const tenant = await find(kv, name);
     const answers = await askGateways(bus, { kind: "refused-lines", tenant: tenant.id });
+    let unknown = false;
     const ofShards = await Promise.all(
       allHomes(tenant, settings.shards).map(async (shard) => {
         const answer = await askShard(bus, { kind: "refused-lines", shard, tenant: tenant.id });
@@ -22,6 +24,7 @@ export function refusedShow(name: string, output: Output, flags: Flags): Promise
           return answer.lines.map((line) => ({ ...line, peer: `shard ${shard}`, gateway: "" }));
         const why = answer.kind === "none" ? `: ${answer.why}` : "";
         process.stderr.write(`millrace: shard ${shard} could not be asked${why}\n`);
+        unknown = true;
         return [];
       }),
     );
@@ -45,6 +48,7 @@ export function refusedShow(name: string, output: Output, flags: Flags): Promise
             ),
           ),
     );
+    return unknown ? exitUnknown : 0;
   });
 }
 

@@ -22,8 +22,10 @@ export async function readRange(
   onFrame: (frame: RecordedFrame) => void,
 ): Promise<number> {
   const { firstSequence, lastSequence } = await bus.streamState(shard);
-  const end = Math.min(to, lastSequence);
   const begin = Math.max(1, from, firstSequence);
+  let end = Math.min(to, lastSequence);
+  // A frame that is gone never comes: the last one that is there is the end.
+  while (end >= begin && (await bus.frameAt(shard, end)) === undefined) end--;
   if (begin > end) return to;
   let bytes = 0;
   let at = begin - 1;

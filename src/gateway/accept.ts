@@ -16,6 +16,7 @@ import { aheadSecondsMax } from "../metric/bucket.ts";
 import { oldestHeld } from "../metric/ladder-rules.ts";
 import type { Door, Kind } from "../metric/frame.ts";
 import { reasonCode } from "../metric/reason.ts";
+import { keyEnd } from "../tenant/keys.ts";
 import type { KeyCache } from "./key-cache.ts";
 import type { RefusedAt, Refusals } from "./refusals.ts";
 import type { Route } from "./routes.ts";
@@ -126,9 +127,17 @@ export class RawSink implements LineSink {
     const { lines } = this.#options.router;
     for (let i = 0; i < lines.count; i++) {
       const keyFrom = lines.keyFrom[i] as number;
-      const from = lines.from[i] as number;
+      let from = lines.from[i] as number;
       const to = lines.to[i] as number;
-      const route = this.#own ?? keys.of(bytes, keyFrom, lines.keyTo[i] as number);
+      let route = this.#own ?? keys.of(bytes, keyFrom, lines.keyTo[i] as number);
+      if (this.#own !== undefined) {
+        const named = this.#keyed(bytes, from, to);
+        if (named !== undefined) {
+          route = named.route;
+          from = named.from;
+          lines.from[i] = from; // for whoever samples the line
+        }
+      }
       if (!this.#owned && !this.#mayCome(route)) return done;
       let reason = lines.reason[i] as number;
       if (route.kind === "unavailable" && reason !== reasonCode["no-key"]) {
@@ -164,6 +173,15 @@ export class RawSink implements LineSink {
       this.#refuse(route, reason, bytes, i);
     }
     return done;
+  }
+
+  /** A6. A known key in front of a line that needs none is a key nevertheless: it says whose it is, and is not kept. */
+  #keyed(bytes: Buffer, from: number, to: number): { route: Route; from: number } | undefined {
+    const end = keyEnd(bytes, from, to);
+    if (end < 0) return undefined;
+    const route = this.#options.keys.of(bytes, from, end);
+    const known = route.kind === "tenant" || (route.kind === "refused" && route.tenant !== undefined);
+    return known ? { route, from: end + 1 } : undefined;
   }
 
   /** A5. */

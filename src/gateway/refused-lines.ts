@@ -2,10 +2,11 @@
 //
 // R1. Bounded: tenants by an lru-cache, lines of each by a ring, bytes of each line.
 // R2. A flood of bad lines costs little: of each tenant at most `perSecondMost` lines a second are kept.
-// R3. Keys are never kept: lines come without them.
+// R3. Keys are never kept: lines come without them, and what looks like one in front of a line that needs none is cut off.
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../base/clock.ts";
 import type { Door } from "../metric/frame.ts";
+import { keyEnd } from "../tenant/keys.ts";
 import type { Reason } from "../metric/reason.ts";
 
 export interface RefusedLine {
@@ -62,7 +63,9 @@ export class RefusedLines {
       ring.inSecond = 0;
     }
     if (++ring.inSecond > perSecondMost) return; // R2
-    const text = decoder.decode(bytes.subarray(from, Math.min(to, from + textBytesMost)));
+    const end = keyEnd(bytes, from, to); // R3
+    const start = end < 0 ? from : end + 1;
+    const text = decoder.decode(bytes.subarray(start, Math.min(to, start + textBytesMost)));
     ring.lines[ring.next] = { atMs, door, peer, reason, text };
     ring.next = (ring.next + 1) % refusedLinesMost;
   }

@@ -32,6 +32,21 @@ export function makeKey(kind: KeyKind, random: Random): string {
   return prefixes[kind] + base32(random.bytes(keyBytes));
 }
 
+const keyChars = 33;
+const dot = 0x2e;
+
+/** The end of a key of ours, which has a dot behind it, where bytes[from, to) begins with what looks like one; else -1. */
+export function keyEnd(bytes: Uint8Array, from: number, to: number): number {
+  const end = from + keyChars;
+  const first = bytes[from];
+  if (end >= to || bytes[end] !== dot || (first !== 0x77 && first !== 0x72)) return -1;
+  for (let at = from + 1; at < end; at++) {
+    const byte = bytes[at] as number;
+    if ((byte < 0x61 || byte > 0x7a) && (byte < 0x32 || byte > 0x37)) return -1;
+  }
+  return end;
+}
+
 /** A new tenant's id: 60 random bits, never used again. */
 export function makeTenantId(random: Random): string {
   return base32(random.bytes(8)).slice(0, idChars);

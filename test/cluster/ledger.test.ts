@@ -79,6 +79,34 @@ test("the books balance through kills, queued lines are counted, a false ledger 
   // The second time it was sent: one way or another it is in the books.
   assert.deepEqual([http?.received, http?.refused], [6, { malformed: 2, duplicate: 2 }]);
 
+  await t.test("what was refused and who sends unwanted can be looked at; keys are not shown", async () => {
+    const refused = await run(system, "refused", "books", "--json");
+    const lines = JSON.parse(refused.out) as { door: string; peer: string; reason: string; text: string }[];
+    const seen = (door: string, reason: string, text: string) =>
+      lines.some((line) => line.door === door && line.reason === reason && line.text === text);
+    assert.ok(seen("tcp", "bad-value", "bad value") && seen("tcp", "nan", "nan nan"), refused.out);
+    assert.ok(seen("http", "malformed", "not a line at all"), refused.out);
+    assert.ok(lines.every(({ peer }) => peer === "127.0.0.1"));
+    assert.match(
+      (await run(system, "refused", "books")).out,
+      /tcp {2}127\.0\.0\.1 {2}bad-value {2}bad value/,
+    );
+    assert.equal((await system.sink(readKey, "a 1\n")).status, 403);
+    const { out } = await run(system, "senders", "--json");
+    const senders = JSON.parse(out) as { reason: string; door: string; tenant?: string; address: string }[];
+    const of = (reason: string) => senders.find((sender) => sender.reason === reason);
+    assert.equal(of("unknown-key")?.door, "tcp");
+    assert.deepEqual(
+      [of("key-not-for-writing")?.door, of("key-not-for-writing")?.tenant],
+      ["http", tenant.id],
+    );
+    const unknown = await run(system, "senders", "--unknown");
+    assert.match(unknown.out, /127\.0\.0\.1 {2}tcp {2}unknown-key/);
+    assert.doesNotMatch(unknown.out, /not-for-writing/);
+    for (const text of [refused.out, out, unknown.out])
+      assert.ok(!text.includes(writeKey) && !text.includes(readKey));
+  });
+
   await t.test("over HTTP with the read key, and nobody else's", async () => {
     const get = (key: string, query = "?by=total") =>
       fetch(`http://127.0.0.1:${system.apiPort}/api/v1/ledger${query}`, {
