@@ -2,6 +2,8 @@
 //
 // R1. A pure function of (rules, tenant, name, time): upkeep of any shard on any node gives the same answer.
 // R2. A change never touches the time before it: the old ladder goes on for older buckets, for late points too.
+// R3. Each time is one set's: sets ascend. Between two that don't, a round would put each row under both.
+import { assert } from "../base/assert.ts";
 import { longestSpan, type Ladder } from "./bucket.ts";
 
 /** A ladder that holds for buckets from `fromSeconds` on, until the next one's. */
@@ -44,6 +46,10 @@ export function compileLadderRules(
   const answers = new Map<string, readonly LadderSince[]>();
   const compiled = new Map(
     [...tenants].map(([tenant, sets]) => {
+      for (const [i, { fromSeconds }] of sets.entries()) {
+        const before = sets[i - 1]?.fromSeconds ?? -1;
+        assert(before < fromSeconds, `sets of schemas that ascend (R3), got ${fromSeconds} after ${before}`);
+      }
       const patterns = sets.map(({ rules }) => rules.map((rule) => new RegExp(rule.pattern)));
       return [tenant, { sets, patterns, byMatch: new Map<string, readonly LadderSince[]>() }];
     }),

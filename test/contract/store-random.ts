@@ -190,7 +190,7 @@ class Life {
   async #changeRule(): Promise<void> {
     const tenant = this.#chance.pick(["t2", "t3"]);
     const from = this.#chance.newestBucket + 1 + this.#chance.random.below(100);
-    // One that holds from an earlier time on than a set before it takes that one's place, as in src/tenant/admin.ts.
+    // One that holds from an earlier time on than a set before it takes that one's place, as in src/tenant/rules.ts.
     this.#sets[tenant] = (this.#sets[tenant] ?? []).filter(([fromSeconds]) => fromSeconds < from);
     this.#change(tenant, from);
   }
