@@ -11,6 +11,7 @@ import { findRoot } from "../bin/setup/root.mjs";
 import { freePorts, System, type Keys } from "../test/harness/system.ts";
 import type { FromBare } from "./doors-bare.ts";
 import type { DoorLoad, FromLoad } from "./doors-load.ts";
+import { openSlow } from "./doors-slow.ts";
 import { machine } from "./store-place.ts";
 
 const all = ["tcp", "tls", "udp", "pickle", "statsd", "http", "nats"];
@@ -40,6 +41,7 @@ export async function run(words: string[]): Promise<void> {
       rates: { type: "string", default: "50000,100000" },
       seconds: { type: "string", default: "5" },
       bad: { type: "string" },
+      slow: { type: "string" },
       rounds: { type: "string", default: "5" },
       "disk-budget": { type: "string", default: "8GB" },
       json: { type: "boolean", default: false },
@@ -70,6 +72,8 @@ export async function run(words: string[]): Promise<void> {
     if (values.bad !== undefined) {
       const bad = Number(values.bad);
       result["bad"] = await badLines(bench, points, bad, Number(values.rounds), say);
+    } else if (values.slow !== undefined) {
+      result["slow"] = await slowNeighbours(bench, points, Number(values.slow), Number(values.rounds), say);
     } else {
       const wanted = values.doors.split(",");
       result["doors"] = {};
@@ -210,6 +214,30 @@ async function badLines(
     costs.push((dirty?.cost ?? 0) / (clean?.cost ?? 1));
   }
   return { share: bad, rounds, speedRatio: round(middle(speeds)), gatewayCpuRatio: round(middle(costs)) };
+}
+
+/** Lines over TCP alone and beside slow connections, taking turns. */
+async function slowNeighbours(
+  bench: Bench,
+  points: number,
+  connections: number,
+  rounds: number,
+  say: (text: string) => void,
+) {
+  await measured(bench, "tcp", points, 0); // warm
+  const speeds: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const rows = new Map<boolean, number>();
+    for (const beside of round % 2 === 0 ? [false, true] : [true, false]) {
+      const close = beside ? await openSlow(bench.ports["tcp"] ?? 0, connections) : () => {};
+      const row = await measured(bench, "tcp", points, 0);
+      close();
+      rows.set(beside, row?.pointsPerSecond ?? 0);
+      say(`${beside ? `beside ${connections} slow ones` : "alone"}: ${JSON.stringify(row)}`);
+    }
+    speeds.push((rows.get(true) ?? 0) / (rows.get(false) ?? 1));
+  }
+  return { connections, rounds, speedRatio: round(middle(speeds)) };
 }
 
 function middle(values: number[]): number {

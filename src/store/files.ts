@@ -22,6 +22,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { threadId } from "node:worker_threads";
 import { Outage } from "../base/errors.ts";
 
 /** Room that opening for writing needs, generously. */
@@ -38,8 +39,8 @@ export function prepareFiles(path: string): void {
   if ((!existsSync(data) || !existsSync(lock)) && freeBytes(path) < roomBytes)
     throw new Outage("store-full", `${path}: less than ${roomBytes} bytes are free on its disk`);
   if (!existsSync(lock)) {
-    // Whole or not at all, so that no other process finds half of it.
-    const draft = `${lock}.${process.pid}`;
+    // Whole or not at all, so that no other process finds half of it; threads of this one have drafts of their own.
+    const draft = `${lock}.${process.pid}.${threadId}`;
     writeFileSync(draft, Buffer.alloc(lockBytes));
     try {
       linkSync(draft, lock);
