@@ -210,13 +210,18 @@ async function serveFaults(bus: Bus, supervisor: Supervisor): Promise<void> {
   });
 }
 
+/** Two gateways on one home have copies of their own. */
+function copyName(gateway: string): string {
+  return gateway === "gateway" ? gateway : `gateway-${gateway}`;
+}
+
 export async function startGateway(context: ProcessContext): Promise<Running> {
   const { settings, log, counters } = context;
   makeFolder(settings.home);
   const spool = openSpool(settings, log);
   const bytes = (await budgetOf(settings)).spoolBytes;
   const bus = await connect(context, "gateway");
-  const directory = await openDirectory(context, bus, "gateway");
+  const directory = await openDirectory(context, bus, copyName(settings.gateway));
   const gateway = await openGateway({
     settings,
     bus,
