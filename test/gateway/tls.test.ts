@@ -187,3 +187,36 @@ test("F1: a start without files that can be used ends with a sentence", async ()
   await f({ ...first, MILLRACE_TLS_KEY: fixture("second.key.pem") }, /can't be used together/);
   await f({ ...first, MILLRACE_TLS_CLIENT_CA: fixture("README.md") }, /holds no certificate/);
 });
+
+test("pickle over TLS: the same messages behind a handshake, and one too many connections of a tenant", async () => {
+  const env = { MILLRACE_PICKLE_TLS_LISTEN: "127.0.0.1:0", MILLRACE_TENANT_CONNECTIONS: "1", ...first };
+  await withDoors(env, async (doors) => {
+    const { writeKey } = doors.members[0];
+    const open = async () => {
+      const port = doors.gateway.addresses["pickleTls"]?.port ?? 0;
+      const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+      socket.on("error", fails);
+      await once(socket, "secureConnect");
+      return socket;
+    };
+    // Protocol 0, as old clients write it: a list of (path, (time stamp, value)).
+    const message = (name: string) => {
+      const bytes = Buffer.from(`0000(l(S'${writeKey}.${name}'\n(I-1\nF7.5\ntta.`, "latin1");
+      bytes.writeUInt32BE(bytes.length - 4);
+      return bytes;
+    };
+    const socket = await open();
+    for (const byte of message("a")) socket.write(Buffer.of(byte));
+    socket.write(message("b"));
+    await has(doors, ["a 7.5 -1", "b 7.5 -1"]);
+    const other = await open();
+    other.write(message("c"));
+    await gone(other);
+    await counts(
+      doors,
+      /gateway_connections_refused_total\{door="pickleTls",reason="tenant-connections"\} 1\n/,
+    );
+    socket.end(message("d"));
+    await has(doors, ["a 7.5 -1", "b 7.5 -1", "d 7.5 -1"]);
+  });
+});
