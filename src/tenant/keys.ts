@@ -39,7 +39,8 @@ const dot = 0x2e;
 export function keyEnd(bytes: Uint8Array, from: number, to: number): number {
   const end = from + keyChars;
   const first = bytes[from];
-  if (end >= to || bytes[end] !== dot || (first !== 0x77 && first !== 0x72)) return -1;
+  if (end + 1 >= to || bytes[end] !== dot || (first !== 0x77 && first !== 0x72)) return -1;
+  if ((bytes[end + 1] as number) <= 0x20) return -1; // nothing is left that could be a name
   for (let at = from + 1; at < end; at++) {
     const byte = bytes[at] as number;
     if ((byte < 0x61 || byte > 0x7a) && (byte < 0x32 || byte > 0x37)) return -1;

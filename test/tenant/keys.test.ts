@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom, systemRandom } from "../../src/base/random.ts";
-import { base32, hashKey, makeKey, makeTenantId } from "../../src/tenant/keys.ts";
+import { base32, hashKey, keyEnd, makeKey, makeTenantId } from "../../src/tenant/keys.ts";
 
 function f(input: string, expected: string): void {
   assert.equal(base32(Buffer.from(input)), expected);
@@ -31,4 +31,21 @@ test("keys tell their kind, hold 160 bits, and can stand before a dot", () => {
 
 test("the hash of a key is SHA-256 in hex", () => {
   assert.equal(hashKey("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+});
+
+test("what looks like a key in front of a name is seen, and nothing else", () => {
+  const key = makeKey("write", seededRandom(9));
+  const g = (line: string, expected: number) => {
+    const bytes = Buffer.from(`..${line}..`);
+    assert.equal(keyEnd(bytes, 2, bytes.length - 2), expected, line);
+  };
+  g(`${key}.web.cpu 1`, 35);
+  g(`r${key.slice(1)}.a 1`, 35);
+  g(`${key} 1`, -1);
+  g(`${key}. 1`, -1);
+  g(`${key}.`, -1);
+  g(`x${key.slice(1)}.a 1`, -1);
+  g(`${key.slice(0, -1)}.a 1`, -1);
+  g(`${key.slice(0, -1)}8.a 1`, -1);
+  g("web.cpu 1", -1);
 });
