@@ -2,8 +2,9 @@
 //
 // F1. The configuration holds no secret: `nats-secrets.conf` does, readable by its owner only. A password that is there
 //     stays; a new tenant gets a new one. So the command can be run again after each `tenant add`.
-// F2. A tenant may publish `millrace.ingest.<its name>` and hear answers in inboxes of its own, nothing else: no stream,
-//     no control subject, no other tenant's subject or answers. Millrace itself is the user `millrace`.
+// F2. A tenant's user is its id: names come again, and one may be "millrace". It may publish `millrace.ingest.<its name>`
+//     and hear answers in inboxes of its own, nothing else: no stream, no control subject, no other tenant's subject or
+//     answers. Millrace itself is the user `millrace`.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { randomBytes } from "node:crypto";
@@ -26,9 +27,10 @@ export function natsConfig(dir: string, output: Output, flags: Flags): Promise<v
   return withDirectory(flags, async (kv, settings) => {
     const folder = resolve(dir);
     mkdirSync(folder, { recursive: true });
-    const tenants = (await listTenants(kv)).filter(
-      ({ state }) => state === "active" || state === "suspended",
-    );
+    const living = (await listTenants(kv)).filter(({ state }) => state === "active" || state === "suspended");
+    const tenants = living.filter(({ name }) => isSubject(name));
+    for (const { name } of living.filter((tenant) => !tenants.includes(tenant)))
+      process.stderr.write(`millrace: ${name} can't send over NATS: a name with empty parts is no subject\n`);
     const secretsFile = join(folder, secretsName);
     const secrets = readSecrets(secretsFile);
     const made: string[] = [];
@@ -45,7 +47,8 @@ export function natsConfig(dir: string, output: Output, flags: Flags): Promise<v
       `    { user: "millrace", password: ${passwordOf("millrace")} }`,
       ...tenants.map(
         ({ id, name }) => `    {
-      user: ${text(name)}, password: ${passwordOf(id)}
+      # ${name}
+      user: ${text(id)}, password: ${passwordOf(id)}
       permissions: {
         publish: { allow: [${text(ingestPrefix + name)}] }
         subscribe: { allow: [${text(`${inboxPrefixOf(id)}.>`)}] }
@@ -76,6 +79,11 @@ ${users.join("\n")}
       ],
     );
   });
+}
+
+/** Words between dots, none of them empty; other characters names don't have. */
+function isSubject(name: string): boolean {
+  return name.split(".").every((word) => word !== "");
 }
 
 /** Letters and digits only: ids are, and so is "millrace". */

@@ -43,9 +43,11 @@ test("points over NATS: the page's example; with users of a server each tenant h
 
   const one = await system.addTenant("one.and.only");
   const two = await system.addTenant("two");
+  await system.addTenant("millrace");
+  await system.addTenant("no..subject");
   const dir = join(folder, "users");
   const first = await system.millrace("nats-config", dir);
-  assert.match(first, /3 tenants\n.*passwords, 4 of them new/s);
+  assert.match(first, /4 tenants\n.*passwords, 5 of them new/s);
   assert.match(await system.millrace("nats-config", dir), /passwords, 0 of them new/);
   const secrets = join(dir, "nats-secrets.conf");
   assert.equal(statSync(secrets).mode & 0o777, 0o600);
@@ -80,10 +82,10 @@ test("points over NATS: the page's example; with users of a server each tenant h
   await again.up();
 
   const refusals: string[] = [];
-  const client = async ({ id, name }: Keys): Promise<NatsConnection> => {
+  const client = async ({ id }: Keys): Promise<NatsConnection> => {
     const nats = await connect({
       servers: at,
-      user: name,
+      user: id,
       pass: passwords.get(id) ?? "",
       inboxPrefix: `_INBOX_${id}`,
     });
