@@ -148,4 +148,6 @@ export interface ReceivedMessage {
    * publish where it may not. Answering after the connection was lost does nothing.
    */
   reply: ((data: Uint8Array) => void) | undefined;
+  /** Where the answer goes. */
+  replyTo: string | undefined;
 }

@@ -249,7 +249,7 @@ export class MemoryBus implements Bus {
   send(
     subject: string,
     payload: Uint8Array,
-    options: { headers?: Record<string, string>; reply?: (data: Uint8Array) => void } = {},
+    options: { headers?: Record<string, string>; reply?: (data: Uint8Array) => void; replyTo?: string } = {},
   ): void {
     if (!this.#connected) return;
     const queues = new Set<string>();
@@ -264,6 +264,7 @@ export class MemoryBus implements Bus {
           data,
           header: (name) => options.headers?.[name],
           reply: options.reply,
+          replyTo: options.replyTo,
         }),
       );
     }

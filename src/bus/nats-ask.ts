@@ -97,6 +97,7 @@ export async function receive(
         onMessage({
           subject: message.subject,
           data: message.data,
+          replyTo: message.reply,
           header: (name) => (message.headers?.has(name) === true ? message.headers.get(name) : undefined),
           reply:
             message.reply === undefined || !isInbox(message.reply)

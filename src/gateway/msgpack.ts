@@ -1,11 +1,13 @@
 // The part of msgpack that points are made of: nil, booleans, numbers, texts, arrays and maps. A library would do for
 // what we wrote ourselves, but this comes from strangers: a header of five bytes may claim four billion elements.
 //
-// M1. Nothing is allocated for a claim: a count that the bytes left can't hold is malformed. Depth is bounded.
+// M1. Nothing is allocated for a claim: a count that the bytes left can't hold is malformed. Depth is bounded, and so is
+//     the number of points: the smallest one takes four bytes.
 // M2. Never throws on input: what can't be read is undefined, and `broken` says why.
 import type { PointLines } from "./points.ts";
 
 const depthMax = 8;
+const pointBytesLeast = 4;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Whether a payload is msgpack: an array or a map. No line begins with such a byte. */
@@ -58,7 +60,7 @@ class Reader {
     }
     if (head !== 0xdc && head !== 0xdd) return undefined;
     this.#at++;
-    return this.#fits(this.#uint(head === 0xdc ? 2 : 4), 1);
+    return this.#fits(this.#uint(head === 0xdc ? 2 : 4), pointBytesLeast);
   }
 
   value(depth: number): unknown {

@@ -22,12 +22,15 @@ import { PointLines } from "./points.ts";
 import { idempotencyKeyWish, isIdempotencyKey, type RequestAcceptor } from "./request.ts";
 import type { Route } from "./routes.ts";
 
-const messagesMost = 1024;
+const messagesMost = 4096;
+const messagesOfTenantMost = 256;
 const bytesMost = 64 << 20;
-/** Of a message: the server's max_payload is 8 MB. */
-const messageBytesMost = 8 << 20;
+/** Of a message: it is read in one go, and the others wait that long. */
+const messageBytesMost = 1 << 20;
 /** How a sender is called in samples and lists: NATS does not say where it is. */
 const peer = "nats";
+/** Of inboxes that bin/nats-config.ts gives to tenants; the id follows. */
+const inboxPrefix = "_INBOX_";
 
 export const natsDoor: DoorOpener = async (context) => {
   const { settings, bus } = context;
@@ -54,6 +57,8 @@ export class NatsDoor {
   });
   readonly #answers = new Map<number, Cell>();
   readonly #inWork = new Set<Promise<void>>();
+  /** By tenant. */
+  readonly #working = new Map<string, number>();
 
   constructor(context: DoorContext, mode: "key" | "subject") {
     this.#context = context;
@@ -81,7 +86,7 @@ export class NatsDoor {
     }
     const { status, body, retryAfterMs } = answer;
     this.#count(status);
-    if (message.reply === undefined) return;
+    if (message.reply === undefined || !this.#isOwnInbox(message)) return;
     const code = status === 202 ? {} : { code: status };
     const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
     message.reply(Buffer.from(JSON.stringify({ ...body, ...code, ...retry })));
@@ -98,7 +103,12 @@ export class NatsDoor {
       return { status: 400, body: { error: idempotencyKeyWish } };
     const { tenant, batcher } = found;
     const bytes = message.data.length;
-    if (!this.#bodies.take(tenant.id, bytes)) return later("too many messages are in work", "none");
+    if (bytes > messageBytesMost)
+      return { status: 413, body: { error: `the message is over ${messageBytesMost} bytes` } };
+    const working = this.#working.get(tenant.id) ?? 0;
+    if (working >= messagesOfTenantMost || !this.#bodies.take(tenant.id, bytes))
+      return later("too many messages are in work", "none"); // N3
+    this.#working.set(tenant.id, working + 1);
     try {
       const { lines, bad } = linesOf(message);
       return answerOf(
@@ -108,7 +118,17 @@ export class NatsDoor {
       );
     } finally {
       this.#bodies.release(tenant.id, bytes);
+      const left = (this.#working.get(tenant.id) ?? 1) - 1;
+      if (left > 0) this.#working.set(tenant.id, left);
+      else this.#working.delete(tenant.id);
     }
+  }
+
+  /** An inbox with a tenant's id is that tenant's: nobody else may have answers put into it. */
+  #isOwnInbox({ subject, replyTo }: ReceivedMessage): boolean {
+    if (replyTo === undefined || !replyTo.startsWith(inboxPrefix)) return true;
+    const route = this.#context.routes.ofName(subject.slice(ingestPrefix.length));
+    return route.kind !== "unavailable" && replyTo.startsWith(`${inboxPrefix}${route.tenant?.id}.`);
   }
 
   /** N2. */

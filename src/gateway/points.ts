@@ -3,6 +3,8 @@
 // V1. Each element becomes one line, an empty one where it is refused: so the n-th line is the n-th element.
 // V2. No name, tag or value can end a line or a word: what would split (L4 of metric/line.ts) is refused.
 // V3. A number is written so that reading gives the same double.
+// V4. What bad elements cost is bounded: beyond a thousand, one becomes a line that is refused for the same reason, so it
+//     is counted like any other bad line.
 import { formatTagged, parseTagged } from "../metric/name.ts";
 import type { Reason } from "../metric/reason.ts";
 
@@ -22,6 +24,15 @@ export interface TakenPoints {
 
 const bytesFirst = 16 << 10;
 const textCharsMax = 120;
+/** Bad elements that are told apart, between two takes. */
+const listedMost = 1000;
+/** Lines that the grammar refuses for the same reason. */
+const refusedLine: { readonly [Word in Reason]?: string } = {
+  "bad-name": "\u0001 1",
+  "bad-value": "x x",
+  nan: "x nan",
+  "bad-timestamp": "x 1 x",
+};
 /** In seconds this is the year 5138; in milliseconds it was 1973. */
 const secondsMax = 1e11;
 /** Whatever splits words or ends lines, and other control characters; half a surrogate pair is no text. */
@@ -43,13 +54,21 @@ export class PointLines {
   add(value: unknown, text: () => string): void {
     const line = lineOf(value);
     if (typeof line === "string") this.#append(line);
-    else this.refuse(line.reason, text(), line.hint);
+    else this.#refuse(line.reason, text, line.hint);
   }
 
   /** An element that is no value at all. */
   refuse(reason: Reason, text: string, hint?: string): void {
+    this.#refuse(reason, () => text, hint);
+  }
+
+  #refuse(reason: Reason, text: () => string, hint: string | undefined): void {
+    if (this.#bad.length >= listedMost) {
+      this.#append(refusedLine[reason] ?? "x"); // V4
+      return;
+    }
     this.#append("");
-    const bad = { line: this.#count, reason, text: text.slice(0, textCharsMax) };
+    const bad = { line: this.#count, reason, text: text().slice(0, textCharsMax) };
     this.#bad.push(hint === undefined ? bad : { ...bad, hint });
   }
 

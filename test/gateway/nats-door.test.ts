@@ -147,3 +147,50 @@ test("off is off", () =>
     await doors.post(writeKey, "b 1\n");
     assert.deepEqual(await doors.lines(0), ["b 1"]);
   }));
+
+test("N3: what one message may cost is bounded, and one tenant's messages leave room for others", () =>
+  withDoors({}, async (doors) => {
+    const [own, other] = doors.members;
+    const key = { "Millrace-Key": own.writeKey };
+    const { name } = own.tenant;
+    // A header that claims what is not there, and as many worthless elements as fit.
+    const claimed = Buffer.alloc(200_000, 0xc0);
+    claimed.set([0xdd, 0x00, 0x7f, 0xfd, 0x80]);
+    assert.equal((await ask(doors, name, claimed, key))["code"], 400);
+    const worthless = Buffer.alloc(800_000, 0x93);
+    for (let at = 5; at + 4 <= worthless.length; at += 4) worthless.set([0x93, 0xc0, 0xc0, 0xc0], at);
+    const count = Math.floor((worthless.length - 5) / 4);
+    worthless.set([0xdd, count >>> 24, (count >>> 16) & 255, (count >>> 8) & 255, count & 255]);
+    const answer = await ask(doors, name, worthless.subarray(0, 5 + count * 4), key);
+    assert.deepEqual([answer["accepted"], answer["refusedCount"]], [0, count]);
+    assert.equal((answer["refused"] as unknown[]).length, 1000);
+    assert.equal((await ask(doors, name, Buffer.alloc((1 << 20) + 1, 0x61), key))["code"], 413);
+
+    doors.fault = (shard) => (shard === 0 ? "lose-frame" : "none");
+    const waiting = Array.from({ length: 300 }, () => ask(doors, name, "w 1\n", key));
+    const refused = await Promise.race(waiting);
+    assert.deepEqual([refused["code"], refused["error"]], [503, "too many messages are in work"]);
+    const others = await ask(doors, other.tenant.name, "o 1\n", { "Millrace-Key": other.writeKey });
+    assert.deepEqual(others, { accepted: 1, refused: [] });
+    doors.fault = () => "none";
+    await Promise.all(waiting);
+  }));
+
+test("an inbox with a tenant's id gets answers to that tenant only", () =>
+  withDoors({}, async (doors) => {
+    const [own, other] = doors.members;
+    const send = (replyTo: string) =>
+      new Promise<boolean>((resolve) => {
+        doors.bus.send(`millrace.ingest.${own.tenant.name}`, Buffer.from("a 1\n"), {
+          headers: { "Millrace-Key": own.writeKey },
+          reply: () => resolve(true),
+          replyTo,
+        });
+        void ask(doors, own.tenant.name, "b 1\n", { "Millrace-Key": own.writeKey }).then(() =>
+          resolve(false),
+        );
+      });
+    assert.equal(await send(`_INBOX_${own.tenant.id}.x`), true);
+    assert.equal(await send("_INBOX.x"), true);
+    assert.equal(await send(`_INBOX_${other.tenant.id}.x`), false);
+  }));
