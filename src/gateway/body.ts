@@ -1,10 +1,11 @@
 // Reading the bodies of requests, within bounds of memory and time that senders can't move.
 //
 // B1. What bodies take in memory is bounded for all senders together, and for one tenant, by the bytes that really
-//     came, inflated, not by what a header says.
+//     came, inflated, not by what a header says, and not by how they were cut into chunks (gathered.ts).
 // B2. A body that is refused is read on and thrown away: its sender, still sending, gets to see the answer.
 import type { Readable } from "node:stream";
 import { Broken, type Decoded } from "./coding.ts";
+import { Gathered } from "./gathered.ts";
 import type { Cutter, Piece } from "./pieces.ts";
 
 export type ReadBody =
@@ -46,7 +47,7 @@ export class Bodies {
   read(stream: Readable, declared: number | undefined, tenant: string): Promise<ReadBody> {
     const { bytesMax } = this.#limits;
     return new Promise((resolve) => {
-      const chunks: Buffer[] = [];
+      const gathered = new Gathered();
       let length = 0;
       const finish = (answer: ReadBody) => {
         stream.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone);
@@ -61,9 +62,9 @@ export class Bodies {
         if (length + chunk.length > bytesMax) return finish({ kind: "too-large" });
         if (!this.take(tenant, chunk.length)) return finish({ kind: "no-room" });
         length += chunk.length;
-        chunks.push(chunk);
+        gathered.add(chunk);
       };
-      const onEnd = () => finish({ kind: "body", bytes: Buffer.concat(chunks, length) });
+      const onEnd = () => finish({ kind: "body", bytes: gathered.take() });
       const onGone = () => finish({ kind: "broken", why: "the body ended early" });
       if (declared !== undefined && declared > bytesMax) return finish({ kind: "too-large" });
       stream.on("data", onData).on("end", onEnd).on("error", onGone).on("close", onGone);
@@ -112,7 +113,7 @@ export class Bodies {
 
   /** All of a body that must be whole. A "body" is held until its bytes are given back by `release`. */
   async whole(body: Decoded, tenant: string): Promise<ReadBody> {
-    const chunks: Buffer[] = [];
+    const gathered = new Gathered();
     let length = 0;
     const answer = await (async (): Promise<ReadBody> => {
       try {
@@ -120,9 +121,9 @@ export class Bodies {
           if (length + chunk.length > this.#limits.bytesMax) return { kind: "too-large" };
           if (!this.take(tenant, chunk.length)) return { kind: "no-room" };
           length += chunk.length;
-          chunks.push(chunk);
+          gathered.add(chunk);
         }
-        return { kind: "body", bytes: Buffer.concat(chunks, length) };
+        return { kind: "body", bytes: gathered.take() };
       } catch (error) {
         if (!(error instanceof Broken)) throw error;
         return { kind: "broken", why: error.message };

@@ -5,6 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { messageOf } from "../base/errors.ts";
 import { lineBytesMax } from "../metric/line.ts";
+import { Gathered } from "./gathered.ts";
 import { type BadPoint, PointLines, type TakenPoints } from "./points.ts";
 
 export interface Piece {
@@ -24,29 +25,27 @@ export const pieceBytes = 1 << 20;
 const newline = 0x0a;
 
 export class LineCutter implements Cutter {
-  held = 0;
-  #chunks: Buffer[] = [];
+  readonly #gathered = new Gathered();
   /** Bytes since the last line end, those that were dropped too. */
   #open = 0;
+
+  get held(): number {
+    return this.#gathered.length;
+  }
 
   push(chunk: Buffer): void {
     const last = chunk.lastIndexOf(newline);
     const long = this.#open > lineBytesMax;
     this.#open = last < 0 ? this.#open + chunk.length : chunk.length - last - 1;
     const kept = !long ? chunk : last < 0 ? chunk.subarray(0, 0) : chunk.subarray(chunk.indexOf(newline));
-    if (kept.length === 0) return;
-    this.#chunks.push(kept);
-    this.held += kept.length;
+    this.#gathered.add(kept);
   }
 
   cut(last: boolean): Piece | undefined {
     if (!last && this.held < pieceBytes) return undefined;
-    const [only] = this.#chunks;
-    const all = only !== undefined && this.#chunks.length === 1 ? only : Buffer.concat(this.#chunks);
+    const all = this.#gathered.take();
     const end = last ? all.length : all.lastIndexOf(newline) + 1;
-    const rest = all.subarray(end);
-    this.#chunks = rest.length === 0 ? [] : [rest];
-    this.held = rest.length;
+    this.#gathered.add(all.subarray(end));
     return end === 0 ? undefined : { lines: all.subarray(0, end), bad: [] };
   }
 }
@@ -92,8 +91,7 @@ export class JsonCutter implements Cutter {
   readonly #lines: boolean;
   readonly #points = new PointLines();
   /** The element that is not whole yet, up to elementBytesMax. */
-  #parts: Buffer[] = [];
-  #partBytes = 0;
+  readonly #part = new Gathered();
   #long = false;
   #inside = false;
   #depth = 0;
@@ -107,7 +105,7 @@ export class JsonCutter implements Cutter {
   }
 
   get held(): number {
-    return this.#points.length + this.#partBytes;
+    return this.#points.length + this.#part.length;
   }
 
   push(chunk: Buffer): void {
@@ -131,7 +129,7 @@ export class JsonCutter implements Cutter {
       this.#element(chunk.subarray(from, at));
       from = at + 1;
     }
-    this.#inside = this.#partBytes > 0 || this.#long || from < chunk.length;
+    this.#inside = this.#part.length > 0 || this.#long || from < chunk.length;
     return from;
   }
 
@@ -177,23 +175,21 @@ export class JsonCutter implements Cutter {
   }
 
   #keep(part: Buffer): void {
-    if (this.#partBytes + part.length > elementBytesMax) {
+    if (this.#part.length + part.length > elementBytesMax) {
       this.#long = true;
-      if (this.#partBytes > 0) return;
+      if (this.#part.length > 0) return;
     }
-    const kept = Buffer.from(part.subarray(0, elementBytesMax));
-    this.#parts.push(kept);
-    this.#partBytes += kept.length;
+    // A copy, so that a large chunk is not kept for the sake of its end.
+    this.#part.add(Buffer.from(part.subarray(0, elementBytesMax)));
   }
 
   #element(end: Buffer): void {
-    const whole = this.#parts.length === 0 ? end : Buffer.concat([...this.#parts, end]);
+    this.#part.add(end);
+    const whole = this.#part.take();
     const long = this.#long || whole.length > elementBytesMax;
     if (long) this.#points.refuse("line-too-long", this.#begin(whole), `over ${elementBytesMax} bytes`);
     else if (!isUtf8(whole)) this.#points.refuse("not-utf8", this.#begin(whole));
     else this.#parse(whole.toString("utf8"));
-    this.#parts = [];
-    this.#partBytes = 0;
     this.#long = false;
     this.#inside = false;
     this.#depth = 0;
@@ -211,7 +207,7 @@ export class JsonCutter implements Cutter {
     this.#points.add(value, () => text);
   }
 
-  #begin(whole: Buffer = Buffer.concat(this.#parts)): string {
+  #begin(whole: Buffer = this.#part.bytes): string {
     return whole.toString("utf8", 0, 120);
   }
 }

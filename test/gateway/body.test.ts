@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Bodies } from "../../src/gateway/body.ts";
+import type { Decoded } from "../../src/gateway/coding.ts";
+import { cutterOf, type Reading } from "../../src/gateway/pieces.ts";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
 
 const limits = { bytesMax: 10, bytesInAll: 20, bytesOfTenant: 12 };
 
@@ -69,3 +76,36 @@ test("B2: what is refused is read to its end", async () => {
   await ended;
   assert.equal(bodies.held, 0);
 });
+
+test("B1: a body in chunks of a byte takes no more memory than its bytes", async () => {
+  const bytes = 400_000;
+  const limits = { bytesMax: 1 << 20, bytesInAll: 1 << 20, bytesOfTenant: 1 << 20 };
+  /** All but the end of a body, and what the process took for it. */
+  const f = async (reading: Reading | "whole", text: string) => {
+    const bodies = new Bodies(limits);
+    let taken = 0;
+    const all = Buffer.from(text.repeat(bytes / text.length));
+    const chunks = (async function* () {
+      const before = memory();
+      for (let at = 0; at < all.length; at++) yield Buffer.from(all.subarray(at, at + 1));
+      taken = memory() - before;
+    })();
+    const body: Decoded = { chunks, fail() {}, stop() {} };
+    const answer =
+      reading === "whole"
+        ? await bodies.whole(body, "t")
+        : await bodies.pieces(body, cutterOf(reading), "t", () => Promise.resolve(true));
+    assert.equal(answer.kind, reading === "whole" ? "body" : "end");
+    if (answer.kind === "body") assert.deepEqual(answer.bytes, all);
+    assert.ok(taken < 8e6, `${reading}: ${bytes} bytes took ${taken}`);
+  };
+  await f("whole", "a 1\n");
+  await f("lines", "a 1\n");
+  await f("json-lines", '{"name":"a","value":1} \n ');
+});
+
+function memory(): number {
+  collect();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
