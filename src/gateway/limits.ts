@@ -51,17 +51,22 @@ class Gate implements LineGate {
   judge(bytes: Buffer, from: number, to: number, kind: Kind = "plaintext"): number {
     const code = this.judgeName(bytes, from, to, kind);
     if (code !== 0 || this.#limits.pointsPerSecond === Infinity) return code;
-    return this.#bucketNow().take() ? 0 : reasonCode["rate-limit"];
+    const points = kind === "statsd" ? valuesOf(bytes, until(bytes, from, to, colon), to) : 1;
+    return this.#bucketNow().take(points) ? 0 : reasonCode["rate-limit"];
   }
 
   judgeName(bytes: Buffer, from: number, to: number, kind: Kind = "plaintext"): number {
     const { nameBytes, tags } = this.#limits;
     if (nameBytes >= nameBytesMax && tags === Infinity) return 0;
     const nameTo = kind === "statsd" ? until(bytes, from, to, colon) : until(bytes, from, to, blank);
-    if (nameTo - from > nameBytes) return reasonCode["name-too-long"];
+    // StatsD's tags become part of the name, wherever they stand.
+    const tagsFrom = kind === "statsd" ? dogTagsFrom(bytes, nameTo, to) : to;
+    const tagsTo = until(bytes, tagsFrom, to, pipe);
+    const tagBytes = tagsTo === tagsFrom ? 0 : 1 + tagsTo - tagsFrom;
+    if (nameTo - from + tagBytes > nameBytes) return reasonCode["name-too-long"];
     if (tags === Infinity) return 0;
-    const count = tagsOf(bytes, from, nameTo) + (kind === "statsd" ? dogTags(bytes, nameTo, to) : 0);
-    return count > tags ? reasonCode["tags-limit"] : 0;
+    const dogTags = tagBytes === 0 ? 0 : 1 + countOf(bytes, tagsFrom, tagsTo, comma);
+    return tagsOf(bytes, from, nameTo) + dogTags > tags ? reasonCode["tags-limit"] : 0;
   }
 
   waitMs(): number {
@@ -91,6 +96,8 @@ const pipe = 0x7c;
 const hash = 0x23;
 const quote = 0x22;
 const closing = 0x7d;
+const setLetter = 0x73;
+const rateSign = 0x40;
 
 /** Where the name ends: before `stop`, or before anything that separates words where that is the blank. */
 function until(bytes: Buffer, from: number, to: number, stop: number): number {
@@ -111,14 +118,39 @@ function tagsOf(bytes: Buffer, from: number, to: number): number {
   return countOf(bytes, from, to, semicolon);
 }
 
-/** DogStatsD's `|#a:1,b:2`. */
-function dogTags(bytes: Buffer, from: number, to: number): number {
-  for (let at = from; at + 2 < to; at++)
-    if (bytes[at] === pipe && bytes[at + 1] === hash) {
-      const end = until(bytes, at + 2, to, pipe);
-      return 1 + countOf(bytes, at + 2, end, comma);
-    }
-  return 0;
+/** Where the tags of DogStatsD's `|#a:1,b:2` begin; of several such fields the last one holds (metric/statsd.ts). */
+function dogTagsFrom(bytes: Buffer, from: number, to: number): number {
+  for (let at = to - 2; at >= from; at--) if (bytes[at] === pipe && bytes[at + 1] === hash) return at + 2;
+  return to;
+}
+
+/** Of a good StatsD line: each of its values is a point. bytes[from] is the colon before the first. */
+function valuesOf(bytes: Buffer, from: number, to: number): number {
+  let count = 0;
+  for (let at = from; at < to; ) {
+    const typeFrom = until(bytes, at, to, pipe) + 1;
+    const type = text(bytes, typeFrom, to);
+    // What is in a set may hold colons.
+    count += bytes[type] === setLetter ? 1 : countOf(bytes, at, typeFrom, colon);
+    at = either(bytes, typeFrom, to);
+    while (at < to && bytes[at] === pipe)
+      at = bytes[at + 1] === rateSign ? either(bytes, at + 1, to) : until(bytes, at + 1, to, pipe);
+  }
+  return count;
+}
+
+/** The next bar or colon. */
+function either(bytes: Buffer, from: number, to: number): number {
+  let at = from;
+  while (at < to && bytes[at] !== pipe && bytes[at] !== colon) at++;
+  return at;
+}
+
+/** The next byte that is no blank. */
+function text(bytes: Buffer, from: number, to: number): number {
+  let at = from;
+  while (at < to && (bytes[at] as number) <= blank) at++;
+  return at;
 }
 
 function countOf(bytes: Buffer, from: number, to: number, wanted: number): number {

@@ -86,13 +86,13 @@ export class Bucket {
     this.#tokens = Math.min(this.#tokens, this.#most);
   }
 
-  /** A line: false is no. */
-  take(): boolean {
-    this.offered++;
+  /** A line: false is no. One of several points may be a debt, as a request. */
+  take(points = 1): boolean {
+    this.offered += points;
     // The clock is asked only when it matters: what has dripped in meanwhile is added then.
     if (this.#tokens < 1) this.#fill();
     if (this.#tokens < 1) return false;
-    this.#tokens--;
+    this.#tokens -= points;
     return true;
   }
 

@@ -136,7 +136,30 @@ test("how tags and names are counted, in each kind of line", async () => {
     f("x:1|c|#a:1,b:2,c:3", "tags-limit", "statsd");
     f("x:1|c|@0.1|#a:1,b:2|T1", "ok", "statsd");
     f("x;a=1:1|c|#b:1,c:1", "tags-limit", "statsd");
+    f("x:1|c|#a|#a:1,b:2,c:3", "tags-limit", "statsd");
+    f("x:1|c|#a,b,c|#a", "ok", "statsd");
+    f(`x:1|c|#a:${"v".repeat(36)}`, "ok", "statsd");
+    f(`x:1|c|#a:${"v".repeat(37)}|T1`, "name-too-long", "statsd");
   });
+});
+
+test("each value of a StatsD line is a point of the rate", async () => {
+  const f = (line: string, points: number) =>
+    withGateway(async (world) => {
+      await limit(world, { pointsPerSecond: 100 });
+      const route = world.routes.of(world.members[0].writeKey);
+      assert(route.kind === "tenant");
+      const bytes = Buffer.from(line);
+      const judge = () => reasons[route.gate?.judge(bytes, 0, bytes.length, "statsd") ?? 0];
+      let taken = 0;
+      while (judge() === "ok") taken++;
+      assert.equal(taken, Math.ceil(100 / points), line);
+    });
+  await f("x:1|c", 1);
+  await f("x:1:2:3:4|ms", 4);
+  await f(`x${":1".repeat(1000)}|ms|@0.5|#a:1:2:3`, 1000);
+  await f("x:1:2|c|@0.1:3:4:5|g:6|ms|T17:00:00", 6);
+  await f("x:2001:db8::1| s |#ip:::1", 1);
 });
 
 test("set by compare-and-set; what is not named stays", async () => {
