@@ -4,6 +4,7 @@
 // R2. What can't be admitted whole is not begun: a refusal for lack of room or bus has recorded nothing.
 // R3. A keyed request is cut by its body alone, so a retry makes the same frames with the same ids, whatever else
 //     the gateway is doing.
+// R4. No key becomes a name: a line that begins with one, as on a raw door, is refused, whosever it is.
 import { createHash } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
@@ -14,6 +15,7 @@ import { oldestHeld, type Reach } from "../metric/ladder-rules.ts";
 import type { Door } from "../metric/frame.ts";
 import { isSeparator } from "../metric/line.ts";
 import { reasons, type Reason } from "../metric/reason.ts";
+import { keyEnd } from "../tenant/keys.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import { keyedId, type SentFrame, type ShardBatcher } from "./batch.ts";
 import type { OpenFrame } from "./open-frame.ts";
@@ -234,7 +236,7 @@ export class RequestAcceptor {
     ended.abort();
   }
 
-  /** Hands each good line to `take`, which may still refuse it; answers how many were taken. */
+  /** R4. Hands each good line to `take`, which may still refuse it; answers how many were taken. */
   #lines(
     body: Buffer,
     from: number,
@@ -251,6 +253,16 @@ export class RequestAcceptor {
         const code = lines.reason[i] as number;
         const lineFrom = lines.from[i] as number;
         const lineTo = lines.to[i] as number;
+        const key = keyEnd(body, lineFrom, lineTo);
+        if (key >= 0) {
+          refused.add(
+            "bad-name",
+            key + 1,
+            lineTo,
+            "the key goes into the request's credential, not before a name",
+          );
+          continue;
+        }
         const reason = code === 0 ? take(lineFrom, lineTo, lines.seconds[i] as number) : reasons[code];
         if (reason === undefined) taken++;
         else refused.add(reason, lineFrom, lineTo);
@@ -341,12 +353,13 @@ class Refused {
     }
   }
 
-  add(reason: Reason, from: number, to: number): void {
+  add(reason: Reason, from: number, to: number, hint?: string): void {
     this.#add(reason);
     if (this.#list.length >= refusedListMax) return;
     this.#countTo(from);
     const text = this.#body.toString("utf8", from, Math.min(to, from + refusedTextMax));
-    this.#list.push({ line: this.#line, reason, text });
+    const line = { line: this.#line, reason, text };
+    this.#list.push(hint === undefined ? line : { ...line, hint });
   }
 
   /** What came to the list since the last call. */

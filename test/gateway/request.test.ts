@@ -56,6 +56,24 @@ test("recorded is said when the record has it, with what was refused and where",
   });
 });
 
+test("R4: no key becomes a name, with an Idempotency-Key or without", async () => {
+  await withGateway(async (world) => {
+    const keys = [world.members[0].writeKey, world.members[1].writeKey];
+    const body = `a 1\n${keys.map((key) => `${key}.b 1\n`).join("")}`;
+    for (const key of [undefined, "k"]) {
+      const [verdict] = await within(world, send(world, body, key), 100);
+      assert(verdict.kind === "recorded");
+      assert.equal(verdict.accepted, 1);
+      assert.deepEqual(
+        verdict.refused.map(({ line, reason, text }) => `${line} ${reason} ${text}`),
+        ["2 bad-name b 1", "3 bad-name b 1"],
+      );
+    }
+    assert.deepEqual(await world.lines(0), ["a 1", "a 1"]);
+    assert.match(world.counters.text(), /lines_refused_total\{door="http",reason="bad-name"\} 4\n/);
+  });
+});
+
 test("R2: what can't be admitted has recorded nothing: no bus, a stream that is full, no room", async () => {
   await withGateway(async (world) => {
     const none = async (why: RegExp) => {
