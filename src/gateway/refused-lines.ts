@@ -2,7 +2,8 @@
 //
 // R1. Bounded: tenants by an lru-cache, lines of each by a ring, bytes of each line.
 // R2. A flood of bad lines costs little: of each tenant at most `perSecondMost` lines a second are kept.
-// R3. Keys are never kept: lines come without them, and what looks like one in front of a line that needs none is cut off.
+// R3. Keys are never kept: lines come without them, what looks like one in front of a line that needs none is cut off,
+//     and one further on, where a line end was lost, is painted over.
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../base/clock.ts";
 import type { Door } from "../metric/frame.ts";
@@ -23,6 +24,11 @@ const tenantsMost = 1000;
 export const refusedLinesMost = 100;
 const textBytesMost = 200;
 const perSecondMost = 200;
+
+const keyInside = /[wr][a-z2-7]{32}(?![a-z2-7])/g;
+/** The beginning of one that is cut: shorter ones tell nothing. */
+const keyBegun = /[wr][a-z2-7]{7,32}$/;
+const painted = "(key)";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -65,7 +71,8 @@ export class RefusedLines {
     if (++ring.inSecond > perSecondMost) return; // R2
     const end = keyEnd(bytes, from, to); // R3
     const start = end < 0 ? from : end + 1;
-    const text = decoder.decode(bytes.subarray(start, Math.min(to, start + textBytesMost)));
+    const cut = Math.min(to, start + textBytesMost);
+    const text = withoutKeys(decoder.decode(bytes.subarray(start, cut)), cut < to);
     ring.lines[ring.next] = { atMs, door, peer, reason, text };
     ring.next = (ring.next + 1) % refusedLinesMost;
   }
@@ -76,4 +83,9 @@ export class RefusedLines {
     if (ring === undefined) return [];
     return [...ring.lines.slice(ring.next), ...ring.lines.slice(0, ring.next)];
   }
+}
+
+function withoutKeys(text: string, isCut: boolean): string {
+  const whole = text.replace(keyInside, painted);
+  return isCut ? whole.replace(keyBegun, painted) : whole;
 }

@@ -37,6 +37,20 @@ test("a key in front of a line that needs none is not kept", () => {
   assert.equal(lines.of("t")[0]?.text, "web.cpu x");
 });
 
+test("a key within a line, where its line end was lost, is painted over, whole or cut", () => {
+  const key = makeKey("write", random);
+  const f = (text: string, expected: string) => {
+    const lines = new RefusedLines(new ManualClock());
+    lines.add("t", "tcp", "malformed", "::1", Buffer.from(text), 0, text.length);
+    assert.equal(lines.of("t")[0]?.text, expected);
+  };
+  f(`a 1 1700000000${key}.b 2 1700000000`, "a 1 1700000000(key).b 2 1700000000");
+  f(`a ${key} ${key}:1|c`, "a (key) (key):1|c");
+  f(`${"a".repeat(180)} ${key}.b 1`, `${"a".repeat(180)} (key)`);
+  f(`a ${"b".repeat(190)}${key}.b 1`, `a ${"b".repeat(190)}(key)`);
+  f("a.wherever.raw 1", "a.wherever.raw 1");
+});
+
 test("unwanted senders: by key, address and door; rates fall when they are silent; keys are never there", async () => {
   const clock = new ManualClock();
   const counters = new Counters();
