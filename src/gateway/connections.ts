@@ -4,7 +4,8 @@
 // T1. A connection is read only as fast as its sink takes.
 // T2. What arrived before a clean close is taken, a last line without line end included; a connection that broke
 //     leaves no half line behind.
-// T3. Connections in all and of each tenant are bounded; one too many is closed at once and counted.
+// T3. Connections in all and of each tenant are bounded; one too many is closed at once and counted. Where there is no
+//     room, one that never said whose it is goes first (connection-bounds.ts).
 // T4. A connection that floods gets its turn and no more: left alone, libuv reads up to 32 chunks from one socket
 //     before it looks at the next, and everybody else waits that long.
 // T5. A handshake that fails or takes too long costs its connection, which counts in T3 from its first byte on.
@@ -15,7 +16,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Cell, Counters } from "../base/counters.ts";
 import { listen } from "../config/listen.ts";
 import type { Address } from "../config/settings.ts";
-import type { ConnectionBounds } from "./connection-bounds.ts";
+import type { ConnectionBounds, Place } from "./connection-bounds.ts";
 import type { OpenDoor } from "./door.ts";
 import type { LineSink, SinkConnection } from "./sink.ts";
 import type { TlsFiles } from "./tls-files.ts";
@@ -47,7 +48,7 @@ const turnBytesMax = 64 << 10;
 const handshakeMsMaxDefault = 10_000;
 
 /** Why a connection was not taken, or not kept. */
-type TurnedAway = "connections" | "tenant-connections" | "handshake" | "handshake-slow" | "idle";
+type TurnedAway = "connections" | "tenant-connections" | "stranger" | "handshake" | "handshake-slow" | "idle";
 
 class DoorCells {
   readonly open: Cell;
@@ -76,29 +77,30 @@ export async function openStreamDoor(options: StreamDoorOptions): Promise<OpenDo
   const shaking = new Set<Socket>();
   let closing = false;
 
-  const left = () => {
-    bounds.give();
+  const left = (place: Place) => {
+    bounds.give(place);
     cells.open.value--;
   };
-  const serve = (socket: Socket, peer: string) => {
-    const connection = new Connection(socket, peer, options, cells, () => {
+  const serve = (socket: Socket, peer: string, place: Place) => {
+    const connection = new Connection(socket, peer, options, cells, place, () => {
       connections.delete(connection);
-      left();
+      left(place);
     });
     connections.add(connection);
   };
   const shake = secure === undefined ? undefined : handshakes(options, secure, cells, shaking, serve, left);
 
   const server = createTcpServer({ noDelay: true }, (socket) => {
-    if (closing || !bounds.take()) {
+    const place = closing ? undefined : bounds.take(() => socket.destroy());
+    if (place === undefined) {
       cells.turnedAway("connections");
       socket.destroy();
       return;
     }
     cells.taken.value++;
     cells.open.value++;
-    if (shake === undefined) serve(socket, socket.remoteAddress ?? "");
-    else shake(socket);
+    if (shake === undefined) serve(socket, socket.remoteAddress ?? "", place);
+    else shake(socket, place);
   });
   let address: Address;
   try {
@@ -128,9 +130,9 @@ function handshakes(
   secure: TlsFiles,
   cells: DoorCells,
   shaking: Set<Socket>,
-  serve: (socket: Socket, peer: string) => void,
-  left: () => void,
-): (socket: Socket) => void {
+  serve: (socket: Socket, peer: string, place: Place) => void,
+  left: (place: Place) => void,
+): (socket: Socket, place: Place) => void {
   const needed = secure.clientsNeedCertificate;
   // It never listens: sockets are handed to it after they were counted.
   const server = createTlsServer({ ...secure.options, requestCert: needed, rejectUnauthorized: needed });
@@ -139,14 +141,16 @@ function handshakes(
   server.on("secureConnection", (socket) => begun.get(endsOf(socket))?.(socket));
   server.on("tlsClientError", (_error, socket) => socket.destroy());
 
-  return (raw) => {
+  return (raw, place) => {
     const ends = endsOf(raw);
     const peer = raw.remoteAddress ?? "";
-    let slow = false;
-    const cancel = clock.after(handshakeMsMax, () => {
-      slow = true;
+    let why: TurnedAway = "handshake";
+    const turnAway = (reason: TurnedAway) => {
+      why = reason;
       raw.destroy();
-    });
+    };
+    const cancel = clock.after(handshakeMsMax, () => turnAway("handshake-slow"));
+    place.close = () => turnAway("stranger");
     const over = () => {
       cancel();
       shaking.delete(raw);
@@ -155,15 +159,15 @@ function handshakes(
     };
     const failed = () => {
       over();
-      cells.turnedAway(slow ? "handshake-slow" : "handshake");
-      left();
+      cells.turnedAway(why);
+      left(place);
     };
     shaking.add(raw);
     raw.on("close", failed);
     raw.on("error", () => {}); // the close that follows is all we need to know
     begun.set(ends, (socket) => {
       over();
-      serve(socket, peer);
+      serve(socket, peer, place);
     });
     server.emit("connection", raw);
   };
@@ -183,6 +187,7 @@ class Connection {
   readonly #gone: Promise<void>;
   readonly #bounds: ConnectionBounds;
   readonly #cells: DoorCells;
+  readonly #place: Place;
   #tenant: string | undefined;
   #chunks = 0;
   #turnBytes = 0;
@@ -192,9 +197,12 @@ class Connection {
     peer: string,
     options: StreamDoorOptions,
     cells: DoorCells,
+    place: Place,
     onGone: () => void,
   ) {
     this.#socket = socket;
+    this.#place = place;
+    place.close = () => this.#turnAway("stranger");
     this.#bounds = options.bounds;
     this.#cells = cells;
     this.#clock = options.clock;
@@ -225,7 +233,7 @@ class Connection {
   /** T3. */
   #belongsTo(tenant: string): boolean {
     assert(this.#tenant === undefined, "a connection belongs to one tenant");
-    if (!this.#bounds.takeFor(tenant)) {
+    if (!this.#bounds.takeFor(tenant, this.#place)) {
       this.#turnAway("tenant-connections");
       return false;
     }

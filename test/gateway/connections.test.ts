@@ -45,6 +45,31 @@ test("T3: one connection over its tenant's bound is closed and counted, those th
   });
 });
 
+test("T3: strangers can't keep others out: the oldest makes room; who has said a key stays", async () => {
+  await withDoors({ MILLRACE_TCP_CONNECTIONS: "4" }, async (doors) => {
+    const [a] = doors.members;
+    const known = await doors.dial();
+    known.write(`${a.writeKey}.known 1\n`);
+    await has(doors, ["known 1"]);
+    const strangers = [await doors.dial(), await doors.dial(), await doors.dial()];
+    for (const socket of strangers) socket.write("nobody.x 1\nnobody.y");
+    await counts(doors, /refused_total\{door="tcp",reason="unknown-key"\} 3\n/);
+    const late = await doors.dial();
+    late.write(`${a.writeKey}.late 1\n`);
+    await has(doors, ["known 1", "late 1"]);
+    await gone(strangers[0] as Socket);
+    await counts(doors, /refused_total\{door="tcp",reason="stranger"\} 1\n/);
+    for (const socket of strangers.slice(1)) assert.equal(socket.closed, false);
+    // All places with a key: one more is turned away.
+    for (const n of [1, 2]) (await doors.dial()).write(`${a.writeKey}.more${n} 1\n`);
+    await has(doors, ["known 1", "late 1", "more1 1", "more2 1"]);
+    await gone(await doors.dial());
+    await counts(doors, /refused_total\{door="tcp",reason="connections"\} 1\n/);
+    known.write(`${a.writeKey}.still 1\n`);
+    await has(doors, ["known 1", "late 1", "more1 1", "more2 1", "still 1"]);
+  });
+});
+
 test("a connection that sends nothing is closed and counted, one that sends a little stays", async () => {
   await withDoors({ MILLRACE_TCP_IDLE: "1s" }, async (doors) => {
     const [idle, busy] = [await doors.dial(), await doors.dial()];
