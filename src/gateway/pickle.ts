@@ -5,7 +5,8 @@
 // K2. The memory of a connection is bounded: one message of a megabyte, and the lines that its next sink did not take
 //     yet. That of all connections is bounded too: beyond it, the one that holds most of an unfinished message ends.
 // K3. A message may mean more work than its bytes: between two batches of lines all others have their turn, and a
-//     sink that takes no more stops the reading.
+//     sink that takes no more stops the reading. A message of one batch goes at once; longer ones go one after the
+//     other, so that each is read twice and not once a batch, which would be a second's work for a megabyte.
 import type { Cell, Counters } from "../base/counters.ts";
 import { PickleReader, pickleBytesMax } from "../metric/pickle.ts";
 import { pointLineBytesMost, writeNameOnly, writePoint } from "../metric/point-line.ts";
@@ -75,6 +76,9 @@ function openOne(
 /** What all pickle connections of a gateway share: the reader's memory, a batch of lines, bounds and counters. */
 export class Unpickler {
   readonly reader = new PickleReader();
+  /** K3. For messages of several batches; one has it at a time. */
+  readonly #longReader = new PickleReader();
+  #longTurn: Promise<void> = Promise.resolve();
   readonly #counters: Counters;
   readonly #heldMost: number;
   readonly #messages: Cell;
@@ -117,10 +121,18 @@ export class Unpickler {
     most.drop("memory");
   }
 
-  /** The next lines of the message that the reader is at, and whether they were all. */
-  lines(): { bytes: Buffer; all: boolean } {
+  /** K3. Settles with the reader when nobody else has it, and with what gives it back. */
+  async longReader(): Promise<{ reader: PickleReader; giveBack: () => void }> {
+    const before = this.#longTurn;
+    let giveBack = () => {};
+    this.#longTurn = new Promise((resolve) => (giveBack = resolve));
+    await before;
+    return { reader: this.#longReader, giveBack };
+  }
+
+  /** The next lines of the message that a reader is at, and whether they were all. */
+  lines(reader: PickleReader): { bytes: Buffer; all: boolean } {
     if (this.#out.length === 0) this.#out = Buffer.allocUnsafe(batchBytes);
-    const { reader } = this;
     const out = this.#out;
     let end = 0;
     let more = true;
@@ -240,27 +252,36 @@ export class PickleSink implements LineSink {
 
   /** Hands the lines of a message on, which the reader has read just now. */
   #pour(message: Buffer): Promise<void> | undefined {
-    const { bytes, all } = this.#unpickler.lines();
-    const { seen } = this.#unpickler.reader;
+    const { reader } = this.#unpickler;
+    const { bytes, all } = this.#unpickler.lines(reader);
+    const { seen } = reader;
     const wait = bytes.length === 0 ? undefined : this.#lines.take(bytes);
     if (wait !== undefined) this.#unpickler.giveAway();
     return all ? wait : this.#pourRest(message, seen, wait);
   }
 
   async #pourRest(message: Buffer, seenBefore: number, before: Promise<void> | undefined): Promise<void> {
-    const { reader } = this.#unpickler;
     let wait = before;
     let seen = seenBefore;
     for (;;) {
-      await (wait ?? new Promise<void>((resolve) => setImmediate(resolve)));
-      // Others may have read theirs meanwhile. Only where we are is kept, so that waiting costs little memory.
-      if (reader.message !== message) reader.read(message);
-      reader.seek(seen);
-      const { bytes, all } = this.#unpickler.lines();
-      seen = reader.seen;
-      wait = bytes.length === 0 ? undefined : this.#lines.take(bytes);
-      if (wait !== undefined) this.#unpickler.giveAway();
-      if (all) return wait;
+      // Who waits for a shard does not keep the reader from the others: only where we are is kept.
+      if (wait !== undefined) await wait;
+      const { reader, giveBack } = await this.#unpickler.longReader();
+      try {
+        reader.read(message);
+        reader.seek(seen);
+        wait = undefined;
+        while (wait === undefined) {
+          await new Promise<void>((resolve) => setImmediate(resolve));
+          const { bytes, all } = this.#unpickler.lines(reader);
+          wait = bytes.length === 0 ? undefined : this.#lines.take(bytes);
+          if (wait !== undefined) this.#unpickler.giveAway();
+          if (all || this.#over) return wait;
+        }
+        seen = reader.seen;
+      } finally {
+        giveBack();
+      }
     }
   }
 }

@@ -9,6 +9,7 @@ import { seededRandom } from "../../src/base/random.ts";
 import { readSettings } from "../../src/config/settings.ts";
 import { openGateway } from "../../src/gateway/gateway.ts";
 import { PickleSink, Unpickler } from "../../src/gateway/pickle.ts";
+import { PickleReader } from "../../src/metric/pickle.ts";
 import type { LineSink } from "../../src/gateway/sink.ts";
 import { fromLatin1 } from "../fuzz/fuzzer.ts";
 import { little } from "../fuzz/pickle-text.ts";
@@ -114,6 +115,25 @@ test("a sink that takes no more stops the reading, and what others send meanwhil
   assert.ok(one.lines.taken.slice(0, times).every((line) => line === `${name} 2 1`));
   assert.equal(one.lines.taken[times], "after 1 -1");
   assert.ok(other.lines.taken.every((line) => line === "other 1 -1"));
+});
+
+test("K3: long messages on many connections are read twice each, and a short one does not wait for them", async (t) => {
+  const read = t.mock.method(PickleReader.prototype, "read");
+  const unpickler = new Unpickler(new Counters());
+  const count = 20_000;
+  // All elements name the one text by the memo: 2.5 MB of lines, ten batches.
+  const long = message(
+    `\x80\x02]X${little(110, 4)}${"n".repeat(110)}q\0a(${"h\0K\x01K\x01\x86\x86".repeat(count)}e.`,
+  );
+  const sinks = Array.from({ length: 5 }, () => sinkOf(unpickler));
+  const waits = sinks.map(({ sink }) => Promise.resolve(sink.take(long)));
+  const short = sinkOf(unpickler);
+  assert.equal(short.sink.take(message(pickle(point("short", "1")))), undefined);
+  assert.equal(short.lines.given, 1);
+  await Promise.all(waits);
+  // The text itself stands before the elements, and is none.
+  for (const { lines } of sinks) assert.equal(lines.given, count + 1);
+  assert.equal(read.mock.callCount(), 2 * sinks.length + 1);
 });
 
 test("unfinished messages of all together are bounded: the connection that holds most ends", () => {
