@@ -3,12 +3,14 @@
 import { strict as assert } from "node:assert";
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { freePorts } from "./ports.ts";
+
+export { freePorts };
 
 const program = fileURLToPath(new URL("../../bin/millrace.js", import.meta.url));
 const execute = promisify(execFile);
@@ -30,20 +32,6 @@ export interface SystemOptions {
 
 /** How many ports a system takes. */
 export const systemPorts = 8;
-
-/** Ports that nobody listened on a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
 
 export function temporaryHome(): string {
   return mkdtempSync(join(tmpdir(), "millrace-test-"));
