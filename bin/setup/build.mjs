@@ -26,6 +26,8 @@ import { secondsSince, SetupError } from "./step.mjs";
 
 /** As in tsconfig.json, "include". */
 const sourceFolders = ["src", "workers", "cluster", "bin", "bench", "test"];
+/** AssemblyScript: its own compiler makes dist/kernel/kernel.wasm of it. */
+const kernelFolder = "kernel";
 const otherInputs = ["tsconfig.json", "package.json", "package-lock.json"];
 const manifestName = ".manifest.json";
 const buildsKept = 5;
@@ -53,7 +55,7 @@ export async function prepareBuild(step) {
 /** All that decides what the compiler writes, in 16 hex digits. @param {string} root */
 export function hashInputs(root) {
   const hash = createHash("sha256").update(typescriptVersion(root));
-  const sources = sourceFolders.flatMap((folder) => listFiles(join(root, folder)));
+  const sources = [...sourceFolders, kernelFolder].flatMap((folder) => listFiles(join(root, folder)));
   const inputs = [
     ...otherInputs.map((name) => join(root, name)),
     ...sources.filter((path) => /\.[cm]?[jt]s$/.test(path)),
@@ -82,27 +84,21 @@ async function build({ root, env, signal, report }) {
   report.begin("build: compiling");
   const builds = join(root, ".build");
   const aside = join(builds, `making-${process.pid}-${randomBytes(4).toString("hex")}`);
-  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  /** @param {string[]} words */
+  const compile = async (words) => {
+    const ended = await run(process.execPath, words, { cwd: root, env, signal });
+    if (ended.code !== 0) {
+      throw new SetupError(
+        `${ended.output.trimEnd()}\nsetup: The sources don't compile (see above); dist is still what it was. ` +
+          "Mend them, then run `node bin/setup.mjs` again.",
+      );
+    }
+  };
   try {
     for (;;) {
       const hash = hashInputs(root);
       mkdirSync(aside, { recursive: true });
-      const words = [
-        compiler,
-        "--project",
-        join(root, "tsconfig.json"),
-        "--outDir",
-        aside,
-        "--noEmit",
-        "false",
-      ];
-      const ended = await run(process.execPath, words, { cwd: root, env, signal });
-      if (ended.code !== 0) {
-        throw new SetupError(
-          `${ended.output.trimEnd()}\nsetup: The sources don't compile (see above); dist is still what it was. ` +
-            "Mend them, then run `node bin/setup.mjs` again.",
-        );
-      }
+      await Promise.all([compile(typescriptWords(root, aside)), compile(kernelWords(root, aside))]);
       if (hashInputs(root) === hash) {
         finish(root, aside, hash);
         report.end(`done in ${secondsSince(startedMs)} (${hash})`);
@@ -114,6 +110,33 @@ async function build({ root, env, signal, report }) {
   } finally {
     rmSync(aside, { recursive: true, force: true });
   }
+}
+
+/** @param {string} root @param {string} aside */
+function typescriptWords(root, aside) {
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  return [compiler, "--project", join(root, "tsconfig.json"), "--outDir", aside, "--noEmit", "false"];
+}
+
+/**
+ * No runtime and no allocator: the kernel works in regions of a memory that is handed to it. Its stack is not used.
+ *
+ * @param {string} root @param {string} aside
+ */
+function kernelWords(root, aside) {
+  const compiler = join(root, "node_modules/assemblyscript/bin/asc.js");
+  const options = "--runtime stub --importMemory --enable simd --optimizeLevel 3 --shrinkLevel 0 --converge";
+  const out = join(aside, kernelFolder, "kernel.wasm");
+  return [
+    compiler,
+    join(root, kernelFolder, "kernel.ts"),
+    "--outFile",
+    out,
+    ...options.split(" "),
+    "--noAssert",
+    "--stackSize",
+    "0",
+  ];
 }
 
 /** @param {string} root @param {string} aside @param {string} hash */
