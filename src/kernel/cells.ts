@@ -32,7 +32,14 @@ export interface Point {
   readonly seconds: number;
 }
 
-export class Cells {
+/** What points are added to from outside of the hot loop. */
+export interface OpenCells {
+  receivedAtMs: number;
+  add(series: number, bucketSeconds: number, point: Point): number;
+  preferLast(cell: number, point: Point): void;
+}
+
+export class Cells implements OpenCells {
   readonly #seed: HashSeed;
   #count = 0;
   #capacity = firstCells;

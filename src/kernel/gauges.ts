@@ -2,7 +2,7 @@
 // the first one is the store's affair: until an absolute value comes, all is kept as differences to that.
 //
 // G1. In the order of lines: of two changes at one moment the later one is `last`, not the greater one.
-import type { Cells } from "./cells.ts";
+import type { OpenCells } from "./cells.ts";
 import type { GaugeDelta, GaugeDeltaRow } from "./kernel.ts";
 
 /** A value and its time, the same object again and again. */
@@ -16,12 +16,12 @@ interface OpenGauge extends GaugeDelta {
 }
 
 export class Gauges {
-  readonly #cells: Cells;
+  readonly #cells: OpenCells;
   #open = new Map<number, OpenGauge>();
   /** Relative rows open now. */
   relativeRows = 0;
 
-  constructor(cells: Cells) {
+  constructor(cells: OpenCells) {
     this.#cells = cells;
   }
 

@@ -6,12 +6,43 @@ import { powersBytes, writePowers } from "./powers.ts";
 /** What kernel/kernel.ts exports. Numbers are addresses or counts; a pointer is never negative. */
 export interface KernelExports {
   configure(numbers: number, rows: number): void;
+  configureHash(secret: number): void;
+  configureNames(
+    evenSlots: number,
+    oddSlots: number,
+    series: number,
+    seriesMax: number,
+    aliases: number,
+    aliasesMax: number,
+    names: number,
+    namesBytes: number,
+  ): void;
+  seriesCount(): number;
+  findSeries(tenant: number, at: number, length: number): number;
+  hasRoomFor(length: number): number;
+  addSeries(tenant: number, at: number, length: number): number;
+  addAlias(tenant: number, at: number, length: number, series: number): void;
+  wasForgotten(series: number): number;
+  setForgotten(series: number, is: number): void;
+  configureCells(cells: number, cellsMax: number, evenLater: number, oddLater: number): void;
+  setReceivedAtMs(ms: number): void;
+  cellCount(): number;
+  addPoint(series: number, bucket: number, value: number, seconds: number): number;
+  preferLast(cell: number, value: number, seconds: number): void;
+  configureIngest(stepSeconds: number): void;
+  ingest(at: number, to: number, tenant: number, now: number, least: number, most: number): number;
+  configureColumns(columns: number, rowsMax: number): void;
+  commit(): number;
 }
 
 /** What the kernel asks of us, with addresses in its memory. */
 export interface KernelImports {
   /** Number() of the ASCII bytes of a decimal number. */
   slowNumber(from: number, to: number): number;
+  /** The line [from, to) does not count. */
+  refuse(reason: number, from: number, to: number): void;
+  /** The series of the name at `at`, or a negative number: then the line [from, to) was refused. */
+  newName(tenant: number, at: number, length: number, from: number, to: number): number;
 }
 
 export interface Kernel {
@@ -22,6 +53,10 @@ export interface Kernel {
   readonly rows: Region;
 }
 
+/** For a half of the kernel that never asks it. */
+const unasked = (): never => {
+  throw new Error("the kernel asks for what its user did not expect");
+};
 const shortTablesBytes = 640;
 const ascii = new TextDecoder("latin1");
 let compiled: WebAssembly.Module | undefined;
@@ -43,6 +78,8 @@ export function createKernel(layout: Layout, imports: Partial<KernelImports> = {
     },
     millrace: {
       slowNumber: (from: number, to: number) => Number(ascii.decode(bytes.subarray(from, to))),
+      refuse: unasked,
+      newName: unasked,
       ...imports,
     },
   });

@@ -21,7 +21,13 @@ const firstSlotBits = 11;
 /** What `intern` answers for a new series beyond the bound. */
 export const noSeries = -1;
 
-export class SeriesTable {
+/** What names are looked up in from outside of the hot loop. */
+export interface SeriesNames {
+  /** The series of bytes[from, to), a new one if there may be one; noSeries if not. `view` is over the same bytes. */
+  intern(tenant: number, bytes: Uint8Array, view: DataView, from: number, to: number): number;
+}
+
+export class SeriesTable implements SeriesNames {
   readonly #seed: HashSeed;
   readonly #seriesMax: number;
   readonly #arena = new NameArena();

@@ -21,12 +21,12 @@ import {
 import { reasonCode } from "../metric/reason.ts";
 import { quantileKey, squaresKey } from "../metric/sketch.ts";
 import { readStatsd, statsdNameBytesMax, StatsdLine, statsdType } from "../metric/statsd.ts";
-import type { Cells } from "./cells.ts";
+import type { OpenCells } from "./cells.ts";
 import { Gauges } from "./gauges.ts";
 import { hashName, hashSeed, type HashSeed } from "./hash.ts";
 import type { Deltas, Refuse } from "./kernel.ts";
 import { secondsMax, secondsMin } from "./seconds.ts";
-import { noSeries, type SeriesTable } from "./series-table.ts";
+import { noSeries, type SeriesNames } from "./series-table.ts";
 import { SketchBins } from "./sketch-bins.ts";
 
 const encoder = new TextEncoder();
@@ -42,8 +42,8 @@ const rankSeed = hashSeed(encoder.encode("sketches"));
 const registerBits = 14;
 
 export class StatsdAggregator {
-  readonly #table: SeriesTable;
-  readonly #cells: Cells;
+  readonly #table: SeriesNames;
+  readonly #cells: OpenCells;
   readonly #bins: SketchBins;
   readonly #gauges: Gauges;
   readonly #stepSeconds: number;
@@ -54,7 +54,7 @@ export class StatsdAggregator {
   /** By statsdType, of the line at hand: `unknown` where it was not looked up. */
   readonly #series = new Int32Array(prefixes.length);
 
-  constructor(table: SeriesTable, cells: Cells, seed: HashSeed, stepSeconds: number) {
+  constructor(table: SeriesNames, cells: OpenCells, seed: HashSeed, stepSeconds: number) {
     this.#table = table;
     this.#cells = cells;
     this.#bins = new SketchBins(seed);
