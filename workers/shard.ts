@@ -8,6 +8,7 @@ import { makeLog } from "../src/base/log.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import { natsUrlOf, storeFolder } from "../src/config/places.ts";
+import { createKernelAggregator } from "../src/kernel/kernel-aggregator.ts";
 import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
 import type { FromShard, SeriesToDelete, ShardTask, ToShard } from "./messages.ts";
@@ -62,12 +63,13 @@ const bus = await connectNats({
   log,
 });
 const engine = createLmdbEngine({ folder: storeFolder(settings), mapBytes: storeBytes, clock });
+const createAggregator = settings.kernel === "plain" ? createPlainAggregator : createKernelAggregator;
 const actor = new ShardActor({
   shard,
   owner: { node: settings.node, mapVersion },
   bus,
   openStore: () => engine.openShard(shard),
-  newAggregator: () => createPlainAggregator({ stepSeconds: bucketSeconds, seed: random.bytes(8) }),
+  newAggregator: () => createAggregator({ stepSeconds: bucketSeconds, seed: random.bytes(8) }),
   clock,
   backoff: new Backoff({ firstMs: 100, mostMs: 5000, healthyMs: 30_000 }, clock, random),
   log,

@@ -161,6 +161,12 @@ const table = {
     "live series of a tenant, where millrace tenant limits says nothing",
     countOrOff(1, 1e8),
   ),
+  kernel: row(
+    "MILLRACE_KERNEL",
+    "auto",
+    "auto: the hot loop in WebAssembly; plain: its slower twin in TypeScript, which answers the same",
+    oneOf("auto", "plain"),
+  ),
   logLevel: row(
     "MILLRACE_LOG_LEVEL",
     "info",
