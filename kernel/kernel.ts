@@ -22,3 +22,4 @@ export {
 export { addPoint, cellCount, configureCells, preferLast, setReceivedAtMs } from "./cells";
 export { configureIngest, ingest } from "./ingest";
 export { commit, configureColumns } from "./commit";
+export { configureRoute, route, routedRows, routedRuns, routedSkipping } from "./route";

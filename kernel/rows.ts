@@ -87,3 +87,17 @@ export function setReason(row: u32, x: u32): void { store<u8>(rows + row, <u8>x,
 // @ts-ignore: decorator
 @inline
 export function reasonOf(row: u32): u32 { return load<u8>(rows + row, reason); }
+
+/** Makes the addresses of the first rows smaller: the same offsets in bytes that lie elsewhere. */
+export function shiftRows(count: u32, by: usize): void {
+  const shift = i32x4.splat(<i32>by);
+  const bytes = <usize>count << 2;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const place = rows + at;
+    v128.store(place, i32x4.sub(v128.load(place, from), shift), from);
+    v128.store(place, i32x4.sub(v128.load(place, nameTo), shift), nameTo);
+    v128.store(place, i32x4.sub(v128.load(place, to), shift), to);
+    v128.store(place, i32x4.sub(v128.load(place, keyFrom), shift), keyFrom);
+    v128.store(place, i32x4.sub(v128.load(place, keyTo), shift), keyTo);
+  }
+}

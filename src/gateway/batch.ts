@@ -157,9 +157,21 @@ export class ShardBatcher {
     // Not stamped anew: the caller has judged the line by the frame as it is.
     const frame = lane.open ?? this.#frameOf(lane);
     frame.append(tenant, door, kind, bytes, from, to);
-    if (frame.bytes >= (this.#isLoaded ? frameBytesLoaded : frameBytesTarget)) this.#flush(lane);
-    else if (frame.lineCount === 1) this.#arm(lane, frameAgeMsMax);
+    this.#grown(lane, frame, 1);
     return frame;
+  }
+
+  /** The same for a text of whole lines, each with its line end. */
+  appendLines(tenant: string, door: Door, kind: Kind, text: Uint8Array, lines: number): void {
+    const lane = this.#laneOf(door);
+    const frame = lane.open ?? this.#frameOf(lane);
+    frame.appendLines(tenant, door, kind, text, lines);
+    this.#grown(lane, frame, lines);
+  }
+
+  #grown(lane: Lane, frame: OpenFrame, lines: number): void {
+    if (frame.bytes >= (this.#isLoaded ? frameBytesLoaded : frameBytesTarget)) this.#flush(lane);
+    else if (frame.lineCount === lines) this.#arm(lane, frameAgeMsMax);
   }
 
   /** Books refusals of a tenant: they travel in the door's next frame. */

@@ -11,6 +11,7 @@ import type { Random } from "../base/random.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Address, Settings } from "../config/settings.ts";
 import type { Router } from "../kernel/kernel.ts";
+import { createKernelRouter } from "../kernel/kernel-router.ts";
 import { createPlainRouter } from "../kernel/plain-router.ts";
 import { createStatsdRouter } from "../kernel/statsd-router.ts";
 import { hex, type Kind } from "../metric/frame.ts";
@@ -71,7 +72,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const gates = new Gates(rates, settings);
   const routes = new Routes(directory, batchers, clock, settings.retention, (tenant) => gates.of(tenant));
   const routers: Partial<Record<Kind, Router>> = {
-    plaintext: createPlainRouter(),
+    plaintext: settings.kernel === "plain" ? createPlainRouter() : createKernelRouter(),
     statsd: createStatsdRouter(),
   };
   const keys = new KeyCache(routes);

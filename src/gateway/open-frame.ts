@@ -40,19 +40,32 @@ export class OpenFrame {
   }
 
   append(tenant: string, door: Door, kind: Kind, source: Buffer, from: number, to: number): void {
+    const section = this.#room(tenant, door, kind, to - from + 1, 1);
+    source.copy(section.bytes, section.length, from, to);
+    section.length += to - from + 1;
+    section.bytes[section.length - 1] = 0x0a;
+  }
+
+  /** `text`: whole lines, each with its line end. */
+  appendLines(tenant: string, door: Door, kind: Kind, text: Uint8Array, lines: number): void {
+    const section = this.#room(tenant, door, kind, text.length, lines);
+    section.bytes.set(text, section.length);
+    section.length += text.length;
+  }
+
+  /** A section with room for so many bytes more, which are counted already. */
+  #room(tenant: string, door: Door, kind: Kind, bytes: number, lines: number): OpenSection {
     const section = this.#section(tenant, door, kind);
-    const length = section.length + to - from + 1;
+    const length = section.length + bytes;
     if (length > section.bytes.length) {
       const grown = Buffer.allocUnsafe(Math.max(length, section.bytes.length * 2));
       section.bytes.copy(grown, 0, 0, section.length);
       section.bytes = grown;
     }
-    source.copy(section.bytes, section.length, from, to);
-    section.bytes[length - 1] = 0x0a;
-    section.length = length;
-    section.lineCount++;
-    this.lineCount++;
-    this.bytes += to - from + 1;
+    section.lineCount += lines;
+    this.lineCount += lines;
+    this.bytes += bytes;
+    return section;
   }
 
   /** no-room: not booked, the frame holds as many kinds of refusals as it may. */

@@ -1,7 +1,7 @@
 // One instance of the compiled kernel (kernel/kernel.ts) in a memory of its own. The module is compiled once a thread.
 import { readFileSync } from "node:fs";
 import { Layout, rowsBytes, type Region } from "./layout.ts";
-import { powersBytes, writePowers } from "./powers.ts";
+import { powersBytes, powersOfFive } from "./powers.ts";
 
 /** What kernel/kernel.ts exports. Numbers are addresses or counts; a pointer is never negative. */
 export interface KernelExports {
@@ -33,6 +33,12 @@ export interface KernelExports {
   ingest(at: number, to: number, tenant: number, now: number, least: number, most: number): number;
   configureColumns(columns: number, rowsMax: number): void;
   commit(): number;
+  configureRoute(runs: number, output: number): void;
+  /** Answers the address that it got to. */
+  route(at: number, to: number, isKeyed: number, isLast: number, skipping: number, shift: number): number;
+  routedRows(): number;
+  routedRuns(): number;
+  routedSkipping(): number;
 }
 
 /** What the kernel asks of us, with addresses in its memory. */
@@ -83,7 +89,7 @@ export function createKernel(layout: Layout, imports: Partial<KernelImports> = {
       ...imports,
     },
   });
-  writePowers(new DataView(buffer), numbers.at + shortTablesBytes);
+  bytes.set(powersOfFive(), numbers.at + shortTablesBytes);
   const exports = instance.exports as unknown as KernelExports;
   exports.configure(numbers.at, rows.at);
   return { exports, memory, buffer, bytes, rows };

@@ -5,6 +5,25 @@
 // K1. Nothing is allocated per line or per point.
 // K2. The two sides use one grammar (src/metric/line.ts): a line that `route` passes, `ingest` applies.
 
+/**
+ * Consecutive rows that are good and have the same key, as long as they go: what may be taken whole. Columns, a row a run.
+ */
+export interface RoutedRuns {
+  count: number;
+  readonly firstRow: Int32Array;
+  readonly rows: Int32Array;
+  /** [textFrom, textTo) of `text`: the lines without keys, each with one line end behind it, as a frame wants them. */
+  readonly textFrom: Int32Array;
+  readonly textTo: Int32Array;
+  /** Of those lines that say a time; Infinity and -Infinity where none does. */
+  readonly leastSeconds: Float64Array;
+  readonly mostSeconds: Float64Array;
+  /** Bytes. */
+  readonly longestName: Int32Array;
+  /** Valid until the next call. */
+  text: Uint8Array;
+}
+
 /** What `route` found, one row a line, in columns. Offsets are into the bytes that were handed in. */
 export interface RoutedLines {
   /** Rows filled by the last call. */
@@ -26,6 +45,8 @@ export interface RoutedLines {
   readonly seconds: Float64Array;
   /** Index into src/metric/reason.ts; 0 is ok. Blank lines are no rows at all. */
   readonly reason: Uint8Array;
+  /** None where lines are better taken one by one. */
+  readonly runs?: RoutedRuns;
 }
 
 export interface RouteOptions {

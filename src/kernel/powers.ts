@@ -7,14 +7,20 @@ export const powersBytes = (mostPower - leastPower + 1) * 16;
 
 const bits = 128n;
 
-/** Each as two uint64, the higher one first, from the least power on. */
-export function writePowers(view: DataView, at: number): void {
+let table: Uint8Array | undefined;
+
+/** Each as two uint64, the higher one first, from the least power on. Made once a thread. */
+export function powersOfFive(): Uint8Array {
+  if (table !== undefined) return table;
+  table = new Uint8Array(powersBytes);
+  const view = new DataView(table.buffer);
   for (let power = leastPower; power <= mostPower; power++) {
-    const entry = at + (power - leastPower) * 16;
+    const at = (power - leastPower) * 16;
     const first128 = leadingBits(power);
-    view.setBigUint64(entry, first128 >> 64n, true);
-    view.setBigUint64(entry + 8, first128 & 0xffff_ffff_ffff_ffffn, true);
+    view.setBigUint64(at, first128 >> 64n, true);
+    view.setBigUint64(at + 8, first128 & 0xffff_ffff_ffff_ffffn, true);
   }
+  return table;
 }
 
 function leadingBits(power: number): bigint {

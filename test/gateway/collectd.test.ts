@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { findRoot } from "../../bin/setup/root.mjs";
-import { createPlainRouter } from "../../src/kernel/plain-router.ts";
+import { createKernelRouter } from "../../src/kernel/kernel-router.ts";
 import { settingRows } from "../../src/config/settings.ts";
 import { parseLadder, parseSpan } from "../../src/metric/bucket.ts";
 import { reasons } from "../../src/metric/reason.ts";
@@ -19,7 +19,7 @@ test("the lines of collectd on the page are taken, its nan is refused as nan", (
   const option = (name: string) => new RegExp(`^\\s*${name} "?([^"\n]*)"?$`, "m").exec(configuration)?.[1];
   const prefix = option("Prefix") ?? "";
   assert.equal(prefix, "KEY.collectd.");
-  const router = createPlainRouter();
+  const router = createKernelRouter();
   // As collectd ends them.
   const bytes = Buffer.from(sent.map((line) => `${line}\r\n`).join(""));
   router.route(bytes, 0, bytes.length, { keyed: true, last: false });

@@ -16,7 +16,7 @@ import { ShardBatcher } from "../../src/gateway/batch.ts";
 import { openHttpDoor } from "../../src/gateway/http.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { Routes } from "../../src/gateway/routes.ts";
-import { createPlainRouter } from "../../src/kernel/plain-router.ts";
+import { createKernelRouter } from "../../src/kernel/kernel-router.ts";
 import { addTenant } from "../../src/tenant/admin.ts";
 import { Directory } from "../../src/tenant/directory.ts";
 import { hearLog } from "../harness/log.ts";
@@ -44,7 +44,7 @@ export async function openDoor(t: TestContext, bodyBytesMax: number) {
     routes: new Routes(directory, [batcher], clock, ladder),
     acceptor: new RequestAcceptor({
       door: "http",
-      router: createPlainRouter(),
+      router: createKernelRouter(),
       bus,
       clock,
       reachOf: () => [{ fromSeconds: 0, spanSeconds: 172_800 }],

@@ -15,7 +15,7 @@ import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { Routes } from "../../src/gateway/routes.ts";
 import { ShardSpool } from "../../src/gateway/spool.ts";
 import { Tally } from "../../src/gateway/tally.ts";
-import { createPlainRouter } from "../../src/kernel/plain-router.ts";
+import { createKernelRouter } from "../../src/kernel/kernel-router.ts";
 import type { Ladder } from "../../src/metric/bucket.ts";
 import { decodeFrame, hex, type Door, type Frame } from "../../src/metric/frame.ts";
 import type { Directory } from "../../src/tenant/directory.ts";
@@ -110,7 +110,7 @@ export async function withGateway(
     const gates = new Gates(rates, { tenantPoints: "off", tenantSeries: "off" });
     const gateOf = (tenant: Tenant) => gates.of(tenant);
     const routes = new Routes(directory, batchers, base.clock, ladder, gateOf);
-    const router = createPlainRouter();
+    const router = createKernelRouter();
     const keys = new KeyCache(routes);
     const refusals = new Refusals(new RefusedLines(base.clock), new UnwantedSenders(base.clock, counters));
     const raw = (door: Door) => {

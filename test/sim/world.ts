@@ -9,8 +9,8 @@ import { Tally } from "../../src/gateway/tally.ts";
 import { ShardBatcher } from "../../src/gateway/batch.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { ShardSpool } from "../../src/gateway/spool.ts";
-import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
-import { createPlainRouter } from "../../src/kernel/plain-router.ts";
+import { createKernelAggregator } from "../../src/kernel/kernel-aggregator.ts";
+import { createKernelRouter } from "../../src/kernel/kernel-router.ts";
 import { type Ladder, longestSpan } from "../../src/metric/bucket.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
 import type { ShardStore, StoreEngine } from "../../src/store/store.ts";
@@ -131,7 +131,7 @@ export class SimWorld {
     const batcher = new ShardBatcher({ ...common, boot, bus: mortal.bus(bus), spool });
     const acceptor = new RequestAcceptor({
       door: "http",
-      router: createPlainRouter(),
+      router: createKernelRouter(),
       bus: mortal.bus(bus),
       clock,
       reachOf: () => [{ fromSeconds: 0, spanSeconds: longestSpan(ladder) }],
@@ -154,7 +154,8 @@ export class SimWorld {
       bus: mortal.bus(bus),
       openStore: () =>
         mortal.call(async () => mortal.store(this.#watched(await this.engine.openShard(0), mortal.name))),
-      newAggregator: () => createPlainAggregator({ stepSeconds: 1, seed: random.bytes(8) }),
+      newAggregator: () =>
+        createKernelAggregator({ stepSeconds: 1, seed: random.bytes(8), seriesMax: 10_000 }),
       clock,
       backoff: new Backoff({ firstMs: 20, mostMs: 300, healthyMs: 5000 }, clock, random),
       log: silentLog,

@@ -5,7 +5,7 @@ import { seededRandom } from "../../src/base/random.ts";
 import { booksOf as balanceOf } from "../../src/store/books.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { createMemoryBus, type MemoryBus } from "../../src/bus/memory.ts";
-import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
+import { createKernelAggregator } from "../../src/kernel/kernel-aggregator.ts";
 import {
   encodeFrame,
   type Door,
@@ -106,7 +106,8 @@ export class World {
       owner: { node: "n1", mapVersion: 1 },
       bus: this.bus,
       openStore: () => this.engine.openShard(0),
-      newAggregator: () => createPlainAggregator({ stepSeconds: 1, seed: this.random.bytes(8) }),
+      newAggregator: () =>
+        createKernelAggregator({ stepSeconds: 1, seed: this.random.bytes(8), seriesMax: 200_000 }),
       clock: this.clock,
       backoff: new Backoff({ firstMs: 100, mostMs: 1000, healthyMs: 30_000 }, this.clock, this.random),
       log: this.heard.log,
