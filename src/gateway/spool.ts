@@ -290,7 +290,7 @@ export class ShardSpool {
 
   #kick(): void {
     if (this.#writing !== undefined || this.#closed || this.#failing) return;
-    if (!this.#queue.some(({ done }) => !done) && !this.#syncWanted && !this.#tailIsDone()) return;
+    if (!this.#queue.some(({ done }) => !done) && !this.#syncWanted && !this.#firstIsDone()) return;
     this.#writing = this.#write().then(() => {
       this.#writing = undefined;
       this.#show();
@@ -299,9 +299,9 @@ export class ShardSpool {
     });
   }
 
-  #tailIsDone(): boolean {
-    const segment = this.#tail?.segment;
-    return segment !== undefined && this.#segments[0] === segment && segment.doneTo >= segment.bytes;
+  #firstIsDone(): boolean {
+    const segment = this.#segments[0];
+    return segment !== undefined && segment.doneTo >= segment.bytes;
   }
 
   /** S4. One at a time; never rejects. */
@@ -310,10 +310,10 @@ export class ShardSpool {
       if (!this.#opened) await this.#open();
       this.#forgetDone();
       if (this.#queue.length > 0) await this.#writeSome();
-      else if (this.#tailIsDone()) {
-        // Nothing is left: the file goes, and the next frame begins a new one.
-        const { segment } = this.#tail ?? {};
-        await this.#endTail();
+      else if (this.#firstIsDone()) {
+        // Its frames were recorded while they were written: nobody asks for them. The next one begins a new file.
+        const [segment] = this.#segments;
+        if (this.#tail?.segment === segment) await this.#endTail();
         if (segment !== undefined) await this.#drop(segment);
       }
       if (this.#syncWanted && this.#tail?.dirty === true) {
