@@ -99,6 +99,7 @@ export interface Bus {
   ensureStream(shard: number, options: StreamOptions): Promise<StreamState>;
   /** stream-missing when there is none. */
   streamState(shard: number): Promise<StreamState>;
+  /** `data` is the caller's again when this settles. */
   publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck>;
   /** From the first frame with a sequence >= `fromSequence`. */
   read(shard: number, fromSequence: number, options: ReaderOptions): Promise<Reader>;

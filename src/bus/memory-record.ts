@@ -42,7 +42,8 @@ export class MemoryStream {
       throw new Outage("stream-full", `publish to ${this.#name}: maximum bytes exceeded`);
     this.#last += 1;
     this.#bytes += bytes;
-    this.#frames.push({ sequence: this.#last, timeMs: nowMs, data: data.slice() });
+    // Not data.slice(): that of a Buffer is a view.
+    this.#frames.push({ sequence: this.#last, timeMs: nowMs, data: Uint8Array.from(data) });
     this.#ids.set(messageId, { sequence: this.#last, atMs: nowMs });
     return { sequence: this.#last, duplicate: false };
   }

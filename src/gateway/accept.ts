@@ -81,9 +81,15 @@ export class RawSink implements LineSink {
   }
 
   take(chunk: Buffer): Promise<void> | undefined {
-    const bytes = this.#carry === undefined ? chunk : Buffer.concat([this.#carry, chunk]);
+    const carry = this.#carry;
+    if (carry === undefined) return this.#takeAll(chunk, false);
     this.#carry = undefined;
-    return this.#takeAll(bytes, false);
+    // The line that began in the chunk before is put together by itself: all others are read where they are.
+    const end = chunk.indexOf(0x0a) + 1;
+    if (end === 0) return this.#takeAll(Buffer.concat([carry, chunk]), false);
+    const blocked = this.#takeAll(Buffer.concat([carry, chunk.subarray(0, end)]), false);
+    if (blocked === undefined) return this.#takeAll(chunk, false, end);
+    return blocked.then(() => this.#takeAll(chunk, false, end));
   }
 
   end(): Promise<void> | undefined {
@@ -92,8 +98,8 @@ export class RawSink implements LineSink {
     return bytes === undefined ? undefined : this.#takeAll(bytes, true);
   }
 
-  #takeAll(bytes: Buffer, last: boolean): Promise<void> | undefined {
-    const pass = this.#advance(bytes, last, 0);
+  #takeAll(bytes: Buffer, last: boolean, from = 0): Promise<void> | undefined {
+    const pass = this.#advance(bytes, last, from);
     return pass.kind === "done" ? undefined : this.#whenTaken(bytes, last, pass);
   }
 

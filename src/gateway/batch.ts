@@ -8,7 +8,6 @@
 // G5. Two lanes. Frames of doors that answer (http, nats) never touch the disk. Those of raw doors go to the spool when
 //     the record does not take them, what is in flight first, and come out of it one at a time, in order; no newer raw
 //     frame is sent before the spool is empty. Frames of requests flow beside it.
-import { createHash } from "node:crypto";
 import type { Cell, Counters } from "../base/counters.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
@@ -23,6 +22,7 @@ import {
   spoolStuckMs,
 } from "../config/limits.ts";
 import { encodeFrame, messageId, type Door, type FrameIdentity, type Kind } from "../metric/frame.ts";
+import { FrameBuffers } from "./frame-buffers.ts";
 import { OpenFrame } from "./open-frame.ts";
 import { Publisher, reconnected, retryFirstMs } from "./publisher.ts";
 import type { ShardSpool, SpooledFrame } from "./spool.ts";
@@ -41,6 +41,8 @@ export interface BatcherOptions {
   clock: Clock;
   counters: Counters;
   log: Log;
+  /** One for all batchers of a gateway; default: its own. */
+  buffers?: FrameBuffers;
   /** Without one, frames of raw doors wait in memory alone. */
   spool?: ShardSpool | undefined;
 }
@@ -65,6 +67,7 @@ export class ShardBatcher {
   readonly #options: BatcherOptions;
   readonly #frames: Cell;
   readonly #publisher: Publisher;
+  readonly #buffers: FrameBuffers;
   readonly #bytesGauge: Cell;
   readonly #unbooked: Cell;
   readonly #raw: Lane = { open: undefined, cancelTimer: undefined };
@@ -87,6 +90,7 @@ export class ShardBatcher {
   constructor(options: BatcherOptions) {
     this.shard = options.shard;
     this.#options = options;
+    this.#buffers = options.buffers ?? new FrameBuffers();
     const label = { shard: options.shard };
     this.#frames = options.counters.counter("gateway_frames_total", "Frames recorded", label);
     this.#publisher = new Publisher(options);
@@ -257,7 +261,7 @@ export class ShardBatcher {
     if (lane.open !== undefined && lane.open.lineCount > 0) return lane.open;
     const receivedAtMs = this.#options.clock.nowMs();
     // A frame may have waited with refusals alone: its first line is of now.
-    if (lane.open === undefined) lane.open = new OpenFrame(receivedAtMs);
+    if (lane.open === undefined) lane.open = new OpenFrame(receivedAtMs, this.#buffers);
     else lane.open.restamp(receivedAtMs);
     return lane.open;
   }
@@ -281,7 +285,8 @@ export class ShardBatcher {
     const { boot, bus, spool } = this.#options;
     const identity: FrameIdentity = { kind: "boot", boot, n: this.#n++ };
     const id = messageId(this.shard, identity);
-    const data = encodeFrame(frame.close(identity));
+    const data = encodeFrame(frame.close(identity), (bytes) => this.#buffers.take(bytes));
+    frame.release();
     if (lane === this.#raw && spool !== undefined) {
       const { receivedAtMs } = frame;
       if (!bus.connected) this.#spill("the record can't be reached");
@@ -314,6 +319,7 @@ export class ShardBatcher {
     void this.#publisher.publish(id, data).then((answer) => {
       if (answer !== undefined) onAck?.(answer.ack, answer.tries);
       this.#end(data, true);
+      this.#buffers.give(data);
       frame.isRecorded = true;
       settle();
     });
@@ -328,6 +334,7 @@ export class ShardBatcher {
       if (frame.spooled) return;
       this.#direct.delete(frame);
       this.#end(frame.data, true);
+      this.#buffers.give(frame.data);
     });
   }
 
@@ -426,20 +433,4 @@ export class ShardBatcher {
     const well = bus.connected && !this.refusing && this.stuckMs() < spoolStuckMs;
     return well && this.#direct.size === 0 && spool.isEmpty;
   }
-}
-
-/**
- * Id of one part of a keyed request: the same tenant, key, body, shard and part always give the same id, so a retry
- * is recognised however late it comes.
- */
-export function keyedId(
-  tenant: string,
-  key: string,
-  bodyHash: Uint8Array,
-  shard: number,
-  part: number,
-): Uint8Array {
-  const hash = createHash("sha256");
-  for (const field of [tenant, key, String(shard), String(part)]) hash.update(`${field.length}:${field}`);
-  return hash.update(bodyHash).digest().subarray(0, 16);
 }

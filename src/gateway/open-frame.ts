@@ -2,6 +2,7 @@
 import { assert } from "../base/assert.ts";
 import type { Door, Frame, FrameIdentity, Kind, Refusal } from "../metric/frame.ts";
 import type { SentFrame } from "./batch.ts";
+import type { FrameBuffers } from "./frame-buffers.ts";
 
 const sectionBytesFirst = 4 << 10;
 /** Kinds of refusals (tenant, door, reason) that one frame has room for. */
@@ -27,7 +28,10 @@ export class OpenFrame {
   readonly #refusals = new Map<string, Refusal>();
   #sent: ((frame: SentFrame) => void)[] = [];
 
-  constructor(receivedAtMs: number) {
+  readonly #buffers: FrameBuffers;
+
+  constructor(receivedAtMs: number, buffers: FrameBuffers) {
+    this.#buffers = buffers;
     this.receivedAtMs = receivedAtMs;
     this.nowSeconds = Math.floor(receivedAtMs / 1000);
   }
@@ -58,8 +62,9 @@ export class OpenFrame {
     const section = this.#section(tenant, door, kind);
     const length = section.length + bytes;
     if (length > section.bytes.length) {
-      const grown = Buffer.allocUnsafe(Math.max(length, section.bytes.length * 2));
+      const grown = this.#buffers.take(Math.max(length, section.bytes.length * 2));
       section.bytes.copy(grown, 0, 0, section.length);
+      this.#buffers.give(section.bytes);
       section.bytes = grown;
     }
     section.lineCount += lines;
@@ -94,6 +99,12 @@ export class OpenFrame {
       })),
       refusals: [...this.#refusals.values()],
     };
+  }
+
+  /** The lines of `close` were copied: their buffers are free. */
+  release(): void {
+    for (const sections of this.#sections.values())
+      for (const { bytes } of sections) this.#buffers.give(bytes);
   }
 
   /** Settles with the sent frame once this one was closed and handed on. */

@@ -5,7 +5,8 @@
 // F2. A frame names itself: by (boot id, n), or by a keyed id where the sender sent an Idempotency-Key. The same
 //     identity is the same content, at each resend.
 // F3. Reading never throws: bytes that are no frame of ours are a reason, for they may come from anywhere.
-import { Packr, Unpackr } from "msgpackr";
+import { Unpackr } from "msgpackr";
+import { frameBytesMost, writeFrame } from "./frame-writer.ts";
 
 export const frameVersion = 1;
 /** Larger than any frame a batcher closes (1 MB under load), smaller than the server's max_payload (8 MB). */
@@ -47,21 +48,15 @@ export interface Frame {
   refusals: Refusal[];
 }
 
-const packr = new Packr({ useRecords: false, variableMapSize: true });
 const unpackr = new Unpackr({ useRecords: false });
 
-/** [version, boot | null, n, receivedAtMs, sections, refusals, keyed id | null] */
-export function encodeFrame(frame: Frame): Buffer {
-  const { identity } = frame;
-  return packr.pack([
-    frameVersion,
-    identity.kind === "boot" ? identity.boot : null,
-    identity.kind === "boot" ? identity.n : 0,
-    frame.receivedAtMs,
-    frame.sections.map((s) => [s.tenant, s.door, s.kind, s.lineCount, s.lines]),
-    frame.refusals.map((r) => [r.tenant, r.door, r.reason, r.count, r.minute]),
-    identity.kind === "keyed" ? identity.id : null,
-  ]);
+/**
+ * [version, boot | null, n, receivedAtMs, sections, refusals, keyed id | null], in a buffer of its own or in the
+ * beginning of `take(bytes)`.
+ */
+export function encodeFrame(frame: Frame, take: (bytes: number) => Buffer = Buffer.allocUnsafe): Buffer {
+  const into = take(frameBytesMost(frame));
+  return into.subarray(0, writeFrame(frame, into));
 }
 
 export type DecodedFrame = { kind: "frame"; frame: Frame } | { kind: "corrupt"; why: string };
