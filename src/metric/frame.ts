@@ -54,7 +54,10 @@ const unpackr = new Unpackr({ useRecords: false });
  * [version, boot | null, n, receivedAtMs, sections, refusals, keyed id | null], in a buffer of its own or in the
  * beginning of `take(bytes)`.
  */
-export function encodeFrame(frame: Frame, take: (bytes: number) => Buffer = Buffer.allocUnsafe): Buffer {
+export function encodeFrame(
+  frame: Frame,
+  take = (bytes: number): Buffer => Buffer.allocUnsafe(bytes),
+): Buffer {
   const into = take(frameBytesMost(frame));
   return into.subarray(0, writeFrame(frame, into));
 }
