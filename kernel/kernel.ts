@@ -23,3 +23,4 @@ export { addPoint, cellCount, configureCells, preferLast, setReceivedAtMs } from
 export { configureIngest, ingest } from "./ingest";
 export { commit, configureColumns } from "./commit";
 export { configureRoute, route, routedRows, routedRuns, routedSkipping } from "./route";
+export { countLines } from "./floor";

@@ -39,6 +39,8 @@ export interface KernelExports {
   routedRows(): number;
   routedRuns(): number;
   routedSkipping(): number;
+  /** For benches. */
+  countLines(from: number, to: number): number;
 }
 
 /** What the kernel asks of us, with addresses in its memory. */
