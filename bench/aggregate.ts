@@ -137,8 +137,7 @@ function benchRouters(workload: Workload, points: number, rounds: number): Recor
   const all = [...frames(workload, points)];
   const turns: Record<string, () => number> = {};
   for (const candidate of candidates) {
-    const router = routers[candidate]?.();
-    if (router === undefined) continue;
+    const router = routers[candidate]();
     route(router, all);
     turns[candidate] = () => route(router, all);
   }

@@ -1,10 +1,11 @@
 // What the benches of the kernel compare: the kernel and its plain twin, each in its two halves, and the floor below
-// both. A half that is not there yet is left out.
+// both.
 import { seededRandom } from "../src/base/random.ts";
 import { createKernel } from "../src/kernel/instance.ts";
 import { createKernelAggregator } from "../src/kernel/kernel-aggregator.ts";
 import type { Aggregator, Router } from "../src/kernel/kernel.ts";
 import { Layout } from "../src/kernel/layout.ts";
+import { createKernelRouter } from "../src/kernel/kernel-router.ts";
 import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
 import { createPlainRouter } from "../src/kernel/plain-router.ts";
 import type { Frame } from "./kernel-lines.ts";
@@ -19,8 +20,9 @@ export const aggregators: Record<Candidate, () => Aggregator> = {
   kernel: () => createKernelAggregator(options()),
 };
 
-export const routers: Partial<Record<Candidate, () => Router>> = {
+export const routers: Record<Candidate, () => Router> = {
   plain: createPlainRouter,
+  kernel: createKernelRouter,
 };
 
 /** Lays all frames into a kernel's memory; answers a function that counts their line ends there, by SIMD. */
