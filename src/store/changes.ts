@@ -7,7 +7,7 @@ import { applyGauges } from "./gauges.ts";
 import type { ShardHead } from "./head.ts";
 import { mergeIntervals } from "./intervals.ts";
 import { blobKey, bootKey, deadKey, gaugeKey, keyedKey, keyedTimeKey, ledgerKey, nameKey } from "./keys.ts";
-import { Naming } from "./names.ts";
+import { Naming } from "./naming.ts";
 import { decodeBoot, decodeNumber, encodeBoot, encodeDead, encodeNumber } from "./rows.ts";
 import { newSeriesFlag, type BootApplied, type Commit, type DeltaColumns } from "./store.ts";
 
@@ -24,11 +24,9 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
     (commit.deltas.count === 0 && (commit.gauges ?? []).length === 0) || commit.to > commit.from,
     "no points in a commit that does not move the offset",
   );
-  const writes: Writes = { puts: [], removes: [] };
   const naming = new Naming(state, { block: state.head.nextBlock, node: state.head.nextNode });
   const ids = Uint32Array.from(commit.newSeries, (key) => naming.idOf(key));
-  // Not spread as arguments: there may be hundreds of thousands.
-  for (const put of naming.puts()) writes.puts.push(put);
+  const writes: Writes = { puts: naming.puts(), removes: [], packed: naming.packed() };
   const deltas = planGauges(state, commit, ids, writes);
   if (deltas.count > 0) {
     const { bytes, minBucket, maxBucket } = encodeBlob(deltas, ids);

@@ -23,6 +23,7 @@ import { isOutage, messageOf, Outage } from "../base/errors.ts";
 import { filesReady, freeBytes, prepareFiles, readersMax } from "./files.ts";
 import { decodeHead, encodeHead, freshHead, storeFormat, type ShardHead } from "./head.ts";
 import type { Rows } from "./names.ts";
+import type { PackedRows } from "./packed-rows.ts";
 import { count, pack, unpack } from "./rows.ts";
 import { decodeWork, encodeWork, freshWork, type ShardWork } from "./work.ts";
 
@@ -42,6 +43,8 @@ const formatKey = Buffer.from("format");
 export interface Writes {
   puts: { key: Buffer; value: Buffer }[];
   removes: Buffer[];
+  /** More to put. */
+  packed?: PackedRows;
 }
 
 /**
@@ -275,7 +278,7 @@ export class Environment {
     share: number | undefined,
   ): Promise<boolean> {
     const { path } = this.#options;
-    let bytes = 0;
+    let bytes = writes.packed?.bytes ?? 0;
     for (const put of writes.puts) {
       // Once the batch has begun, nothing may throw.
       assert(put.key.length <= keyBytesMax, `keys of at most ${keyBytesMax} bytes, got ${put.key.length}`);
@@ -284,6 +287,7 @@ export class Environment {
     if (this.#late) throw new Outage("store-unavailable", `${path}: an earlier write is still under way`);
     if (share !== undefined) this.#refuseIfFull(bytes, share);
     const written = this.#head.ifVersion(key, version, () => {
+      writes.packed?.each((key, value) => void this.#data.put(key, value));
       for (const put of writes.puts) void this.#data.put(put.key, put.value);
       for (const remove of writes.removes) void this.#data.remove(remove);
       void this.#head.put(key, row, version + 1);

@@ -82,6 +82,25 @@ export function nodeKey(node: number, segment: Uint8Array): Buffer {
   return key;
 }
 
+/** Without the segment. */
+export const nodeKeyBytes = 5;
+
+/** The same into memory: text[from, from + length) is the segment. Answers where the key ends. */
+export function writeNodeKey(
+  target: Buffer,
+  at: number,
+  node: number,
+  text: Buffer,
+  from: number,
+  length: number,
+): number {
+  target[at] = tableByte.node;
+  target.writeUInt32BE(node, at + 1);
+  // Segments are short: a loop costs less than a view.
+  for (let i = 0; i < length; i++) target[at + nodeKeyBytes + i] = text[from + i] as number;
+  return at + nodeKeyBytes + length;
+}
+
 export function segmentOfKey(key: Buffer): string {
   return key.toString("utf8", 5);
 }
@@ -150,6 +169,14 @@ export function u32OfKey(key: Buffer): number {
 
 export function nameKey(series: number): Buffer {
   return keyOfU32("name", series);
+}
+
+export const nameKeyBytes = 5;
+
+/** nameKey into memory; answers where it ends. */
+export function writeNameKey(target: Buffer, at: number, series: number): number {
+  target[at] = tableByte.name;
+  return target.writeUInt32BE(series, at + 1);
 }
 
 export function blockKey(block: number): Buffer {

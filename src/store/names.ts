@@ -1,4 +1,4 @@
-// The name tree. A dotted name is a way from the tenant's root, a row per node, keyed [parent node][segment]: so the
+// The name tree (naming.ts gives ids). A dotted name is a way from the tenant's root, a row per node, keyed [parent node][segment]: so the
 // nodes below one parent lie together, in order. A row says which node is below it (a branch), which series ends in it
 // (a leaf), or both. A tagged name (one with `;`) is a single row under its whole text.
 //
@@ -8,9 +8,7 @@
 // N3. Work and memory of a commit's new names grow with their bytes, whatever their shape: 1,000 bytes may be one node
 //     or 500.
 import { Outage } from "../base/errors.ts";
-import { assert } from "../base/assert.ts";
-import { blockKey, blockOf, nameKey, nodeKey, seriesPerBlock, taggedKey, tenantKey } from "./keys.ts";
-import { newSeriesFlag, type SeriesKey } from "./store.ts";
+import { nodeKey, taggedKey, tenantKey } from "./keys.ts";
 
 /** What finding and naming need of a table: one state of it, in key order. */
 export interface Rows {
@@ -27,15 +25,17 @@ export interface NodeRow {
   series: number;
 }
 
+export const nodeRowBytes = 8;
+
 export function encodeNode(row: NodeRow): Buffer {
-  const out = Buffer.allocUnsafe(8);
+  const out = Buffer.allocUnsafe(nodeRowBytes);
   out.writeUInt32BE(row.child, 0);
   out.writeUInt32BE(row.series, 4);
   return out;
 }
 
 export function decodeNode(bytes: Buffer): NodeRow {
-  if (bytes.length !== 8) throw new Outage("store-corrupt", "a name's row is not 8 bytes");
+  if (bytes.length !== nodeRowBytes) throw new Outage("store-corrupt", "a name's row is not 8 bytes");
   return { child: bytes.readUInt32BE(0), series: bytes.readUInt32BE(4) };
 }
 
@@ -108,120 +108,4 @@ export function areNamed(rows: Rows, tenant: string, names: readonly Uint8Array[
     }
     return (rowIn(node, text.slice(dot + 1))?.series ?? 0) !== 0;
   });
-}
-
-/** A row read or made, and those below it: the part of the tree that this commit has to do with. */
-interface Pending extends NodeRow {
-  key: Buffer;
-  changed: boolean;
-  below: Map<string, Pending> | undefined;
-}
-
-/** A tenant, and a row that is none, above the root's rows. */
-interface Root {
-  tenant: string;
-  key: Buffer;
-  row: TenantRow;
-  changed: boolean;
-  above: Pending;
-}
-
-/** Gives ids to the names of one commit, on paper: what must be written is in `puts`, the next ids in `next`. */
-export class Naming {
-  readonly next: { block: number; node: number };
-  readonly #rows: Rows;
-  readonly #roots = new Map<string, Root>();
-  readonly #read: Pending[] = [];
-  readonly #tagged = new Map<string, number>();
-  readonly #puts: { key: Buffer; value: Buffer }[] = [];
-
-  constructor(rows: Rows, next: { block: number; node: number }) {
-    this.#rows = rows;
-    this.next = { ...next };
-  }
-
-  idOf({ tenant, name }: SeriesKey): number {
-    assert(name.length > 0 && name.length <= 1000, `a name of 1 to 1000 bytes, got ${name.length}`);
-    const root = this.#rootOf(tenant);
-    if (isTagged(name)) return this.#taggedId(root, name);
-    // One character per byte: exact for any bytes.
-    const text = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1");
-    let row = root.above;
-    for (const segment of text.split(".")) row = this.#below(row, segment);
-    if (row.series === 0) {
-      row.series = this.#newId(root, name);
-      row.changed = true;
-    }
-    return row.series;
-  }
-
-  puts(): { key: Buffer; value: Buffer }[] {
-    const out = [...this.#puts];
-    for (const { key, row, changed } of this.#roots.values())
-      if (changed) out.push({ key, value: encodeTenant(row) });
-    for (const row of this.#read) if (row.changed) out.push({ key: row.key, value: encodeNode(row) });
-    return out;
-  }
-
-  #rootOf(tenant: string): Root {
-    let root = this.#roots.get(tenant);
-    if (root === undefined) {
-      const key = tenantKey(tenant);
-      const stored = this.#rows.get(key);
-      const row =
-        stored === undefined ? { root: this.next.node++, next: 0, series: 0 } : decodeTenant(stored);
-      const above = { key, child: row.root, series: 0, changed: false, below: undefined };
-      root = { tenant, key, row, changed: stored === undefined, above };
-      this.#roots.set(tenant, root);
-    }
-    return root;
-  }
-
-  #below(parent: Pending, segment: string): Pending {
-    parent.below ??= new Map();
-    let row = parent.below.get(segment);
-    if (row === undefined) {
-      const isNew = parent.child === 0;
-      if (isNew) {
-        parent.child = this.next.node++;
-        parent.changed = true;
-      }
-      const key = nodeKey(parent.child, Buffer.from(segment, "latin1"));
-      const stored = isNew ? undefined : this.#rows.get(key);
-      const { child, series } = stored === undefined ? { child: 0, series: 0 } : decodeNode(stored);
-      row = { key, child, series, changed: false, below: undefined };
-      parent.below.set(segment, row);
-      this.#read.push(row);
-    }
-    return row;
-  }
-
-  #taggedId(root: Root, name: Uint8Array): number {
-    const key = taggedKey(root.row.root, name);
-    const at = key.toString("latin1");
-    let id = this.#tagged.get(at);
-    if (id === undefined) {
-      const stored = this.#rows.get(key);
-      if (stored === undefined) {
-        id = this.#newId(root, name);
-        this.#puts.push({ key, value: encodeId(id) });
-      } else id = decodeId(stored);
-      this.#tagged.set(at, id);
-    }
-    return id;
-  }
-
-  #newId(root: Root, name: Uint8Array): number {
-    const { row, tenant } = root;
-    if (row.next % seriesPerBlock === 0) {
-      row.next = this.next.block++ * seriesPerBlock;
-      this.#puts.push({ key: blockKey(blockOf(row.next)), value: Buffer.from(tenant) });
-    }
-    assert(row.next < newSeriesFlag, "fewer than 2^31 series in a shard");
-    const id = row.next++;
-    row.series++;
-    root.changed = true;
-    this.#puts.push({ key: nameKey(id), value: Buffer.from(name) });
-    return id;
-  }
 }
