@@ -45,6 +45,7 @@ async function connect(context: ProcessContext, name: string): Promise<Bus> {
   const { settings, log } = context;
   const url = natsUrlOf(settings);
   return connectNats({
+    transport: settings.natsTransport,
     url,
     name: `millrace-${name}`,
     clock,

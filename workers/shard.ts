@@ -56,6 +56,7 @@ port.on("message", (message: ToShard) => {
 });
 
 const bus = await connectNats({
+  transport: settings.natsTransport,
   url: natsUrlOf(settings),
   name: `millrace-shard-${shard}`,
   clock,

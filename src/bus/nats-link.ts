@@ -4,7 +4,7 @@
 // L1. A server below 2.10, or one whose max_payload is too small for a frame, is refused with a sentence: at the start
 //     as a final outage, later as one more reason to wait.
 // L2. `connected` and the callbacks of `onConnection` change together, in order, and alternate.
-import { AuthorizationError, connect, type NatsConnection, type NodeConnectionOptions } from "nats";
+import { AuthorizationError, type NatsConnection, type NodeConnectionOptions } from "nats";
 import { assert } from "../base/assert.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
@@ -13,6 +13,7 @@ import { messageOf, Outage } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { Life } from "./nats-life.ts";
+import { connectBy, type TransportName } from "./nats-transport.ts";
 import { tell } from "./tell.ts";
 
 export interface LinkOptions {
@@ -24,6 +25,8 @@ export interface LinkOptions {
   random: Random;
   log?: Log;
   counters?: Counters;
+  /** Default: own. */
+  transport?: TransportName;
   /** Two pings in a row that stay without answer end the connection. Default 5,000. */
   pingIntervalMs?: number;
   /** Called once per absence of the server, with what the first try said. */
@@ -149,7 +152,7 @@ export class Link {
     const how = connectionOptions(this.#options);
     let nc: NatsConnection;
     try {
-      nc = await connect(how);
+      nc = await connectBy(this.#options.transport ?? "own", how);
     } catch (error) {
       if (error instanceof AuthorizationError)
         throw new Outage("settings-invalid", `NATS refuses us: ${error.message}`);

@@ -161,6 +161,12 @@ const table = {
     "live series of a tenant, where millrace tenant limits says nothing",
     countOrOff(1, 1e8),
   ),
+  natsTransport: row(
+    "MILLRACE_NATS_TRANSPORT",
+    "own",
+    "own: messages are read and written with as few copies as can be; library: as the NATS client does it by itself",
+    oneOf("own", "library"),
+  ),
   kernel: row(
     "MILLRACE_KERNEL",
     "auto",

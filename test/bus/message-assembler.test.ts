@@ -1,0 +1,77 @@
+// M1 to M3: the same bytes, each message whole, however the chunks are cut.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom, systemRandom } from "../../src/base/random.ts";
+import { MessageAssembler } from "../../src/bus/message-assembler.ts";
+
+function assemble(bytes: Buffer, cut: (left: number) => number): Buffer[] {
+  const out: Buffer[] = [];
+  const assembler = new MessageAssembler((piece) => out.push(Buffer.from(piece)));
+  for (let at = 0; at < bytes.length; ) {
+    const to = Math.min(bytes.length, at + cut(bytes.length - at));
+    assembler.push(bytes.subarray(at, to));
+    at = to;
+  }
+  return out;
+}
+
+const message = (head: string, payload: string) => `${head} ${payload.length}\r\n${payload}\r\n`;
+
+test("messages come whole, wherever they are cut", () => {
+  const parts = [
+    "INFO {}\r\n",
+    message("MSG a 1", "x\r\nMSG a 1 99\r\n"),
+    "PING\r\n",
+    message("HMSG a.b 22 _INBOX.1 12", "NATS/1.0\r\n\r\nhello"),
+    "+OK\r\n",
+    message("msg a 1", ""),
+    "-ERR 'MSG a 1 5'\r\n",
+    message("MSG c 3 reply", "y".repeat(300)),
+    "PONG\r\n",
+  ];
+  const bytes = Buffer.from(parts.join(""));
+  for (let size = 1; size < bytes.length; size++) {
+    const out = assemble(bytes, () => size);
+    assert.deepEqual(Buffer.concat(out), bytes, `cut by ${size}`);
+    const ends = new Set<number>();
+    let at = 0;
+    for (const piece of out) ends.add((at += piece.length));
+    at = 0;
+    for (const part of parts) {
+      const from = at;
+      at += part.length;
+      if (/msg/i.test(part) && !part.startsWith("-"))
+        for (const end of ends)
+          assert(end <= from || end >= at, `cut by ${size}: ${part.slice(0, 9)} in pieces`);
+    }
+  }
+});
+
+const seed = Number(process.env["MILLRACE_SEED"] ?? systemRandom.below(2 ** 31));
+test(`M1: any bytes come out as they went in (MILLRACE_SEED=${seed})`, () => {
+  const random = seededRandom(seed);
+  const words = ["MSG ", "HMSG a 1 ", "a 1 ", "\r\n", "\n", "7", "99999999999", "PING", " ", "\0"];
+  for (let round = 0; round < 2000; round++) {
+    let text = "";
+    for (let i = random.below(30); i > 0; i--) text += words[random.below(words.length)];
+    const bytes = Buffer.from(text);
+    const out = Buffer.concat(assemble(bytes, (left) => 1 + random.below(left)));
+    // What is kept back is an unfinished line or message: always the end.
+    assert.deepEqual(out, bytes.subarray(0, out.length), text);
+    assert.deepEqual(out, Buffer.concat(assemble(bytes, (left) => left)), text);
+  }
+});
+
+test("M3: a line without end, and a length that can't be, are passed on", () => {
+  const long = Buffer.alloc(100_000, "M");
+  assert.deepEqual(Buffer.concat(assemble(long, () => 7000)).length > 60_000, true);
+  const strange = Buffer.from("MSG a 1 99999999999\r\nabc\r\n");
+  assert.deepEqual(Buffer.concat(assemble(strange, (left) => left)), strange);
+});
+
+test("M2: a message that came whole is a view of what came", () => {
+  const bytes = Buffer.from(message("MSG a 1", "hello"));
+  let piece: Uint8Array | undefined;
+  new MessageAssembler((out) => (piece = out)).push(bytes);
+  assert.equal(piece?.buffer, bytes.buffer);
+});
