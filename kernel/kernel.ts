@@ -24,3 +24,4 @@ export { configureIngest, ingest } from "./ingest";
 export { commit, configureColumns } from "./commit";
 export { configureRoute, route, routedRows, routedRuns, routedSkipping } from "./route";
 export { countLines } from "./floor";
+export { probedNumber, probeFlags, probeLine, probeNumber } from "./probe";

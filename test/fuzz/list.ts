@@ -3,6 +3,8 @@ import { seededRandom } from "../../src/base/random.ts";
 import { aggregatorFuzzer } from "./aggregator.ts";
 import { frameFuzzer } from "./frame.ts";
 import type { Fuzzer } from "./fuzzer.ts";
+import { kernelLineFuzzer } from "./kernel-line.ts";
+import { kernelNumberFuzzer } from "./kernel-number.ts";
 import { lineFuzzer } from "./line.ts";
 import { msgpackFuzzer } from "./msgpack.ts";
 import { nameFuzzer } from "./name.ts";
@@ -16,6 +18,8 @@ import { statsdFuzzer } from "./statsd.ts";
 export const fuzzers: readonly Fuzzer[] = [
   numberFuzzer,
   lineFuzzer,
+  kernelNumberFuzzer,
+  kernelLineFuzzer,
   nameFuzzer,
   routerFuzzer,
   statsdFuzzer,
