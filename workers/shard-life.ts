@@ -13,8 +13,8 @@ import { trimRecord, type TrimOptions } from "./trim.ts";
 const queueBytesMax = 32 << 20;
 const uncommittedRowsMax = 1_000_000;
 const uncommittedBytesMax = 128 << 20;
-/** New names of one commit: they and their tree entries lie in memory together. */
-const unnamedSeriesMax = 100_000;
+/** New names of one commit: they and their tree entries lie in memory together, and other commits wait for them. */
+const unnamedSeriesMax = 20_000;
 /** Far enough below the aggregator's own bound for the new series of one commit. */
 const seriesCachedMaxDefault = 4_000_000;
 /** A commit should not take more than this share of the time: under load the interval grows. */

@@ -24,7 +24,11 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
     (commit.deltas.count === 0 && (commit.gauges ?? []).length === 0) || commit.to > commit.from,
     "no points in a commit that does not move the offset",
   );
-  const naming = new Naming(state, { block: state.head.nextBlock, node: state.head.nextNode });
+  const naming = new Naming(
+    state,
+    { block: state.head.nextBlock, node: state.head.nextNode },
+    commit.newSeries.length,
+  );
   const ids = Uint32Array.from(commit.newSeries, (key) => naming.idOf(key));
   const writes: Writes = { puts: naming.puts(), removes: [], packed: naming.packed() };
   const deltas = planGauges(state, commit, ids, writes);

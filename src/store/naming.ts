@@ -49,7 +49,7 @@ export class Naming {
   /** Nodes from this one on are new: nothing is stored below them. */
   readonly #firstNew: number;
   readonly #roots = new Map<string, Root>();
-  readonly #pending = new PendingNames();
+  readonly #pending: PendingNames;
   readonly #tagged = new Map<string, number>();
   /** Few: of tagged names, and a row for each block of ids. */
   readonly #puts: { key: Buffer; value: Buffer }[] = [];
@@ -57,8 +57,10 @@ export class Naming {
   readonly #names: Uint8Array[] = [];
   #nameBytes = 0;
 
-  constructor(rows: NamedRows, next: { block: number; node: number }) {
+  /** `names`: about how many will be asked for. */
+  constructor(rows: NamedRows, next: { block: number; node: number }, names: number) {
     this.#rows = rows;
+    this.#pending = new PendingNames(names);
     this.#firstNew = next.node;
     this.next = { ...next };
   }

@@ -13,10 +13,15 @@ export function scratchKey(bytes: number): Buffer {
   return (scratchViews[bytes] ??= Buffer.from(scratch, 0, bytes));
 }
 
+/** What lmdb-js takes from its own encoders: of these bytes those in [start, end). It notes where they lie. */
+export interface Slice extends Buffer {
+  start: number;
+  end: number;
+}
+
 export class PackedRows {
-  readonly #memory: ArrayBuffer;
   /** To be written: a key of `keyBytes` where `add` says, its value right behind it. */
-  readonly target: Buffer;
+  readonly target: Slice;
   /** Of each row: length of the key, length of the value. */
   readonly #lengths: Uint16Array;
   #count = 0;
@@ -25,8 +30,7 @@ export class PackedRows {
   /** Room for exactly so many rows of so many bytes. */
   constructor(count: number, bytes: number) {
     // Not of Buffer's pool: W1.
-    this.#memory = new ArrayBuffer(bytes);
-    this.target = Buffer.from(this.#memory);
+    this.target = Object.assign(Buffer.from(new ArrayBuffer(bytes)), { start: 0, end: 0 });
     this.#lengths = new Uint16Array(2 * count);
   }
 
@@ -52,8 +56,8 @@ export class PackedRows {
     return at;
   }
 
-  /** The key is good until `put` returns, the value for good. */
-  each(put: (key: Buffer, value: Buffer) => void): void {
+  /** Key and slice are good until `put` returns, the bytes of the slice for good. */
+  each(put: (key: Buffer, value: Slice) => void): void {
     const { target } = this;
     let at = 0;
     for (let row = 0; row < this.#count; row++) {
@@ -61,7 +65,9 @@ export class PackedRows {
       const valueBytes = this.#lengths[2 * row + 1] as number;
       const key = scratchKey(keyBytes);
       for (let i = 0; i < keyBytes; i++) key[i] = target[at + i] as number;
-      put(key, Buffer.from(this.#memory, at + keyBytes, valueBytes));
+      target.start = at + keyBytes;
+      target.end = target.start + valueBytes;
+      put(key, target);
       at += keyBytes + valueBytes;
     }
   }

@@ -7,26 +7,41 @@ import { systemRandom } from "../base/random.ts";
 import { hashName, hashSeed, seedBytes } from "../kernel/hash.ts";
 
 const seed = hashSeed(systemRandom.bytes(seedBytes));
+const slotsPerRow = 2;
 const rowsLeast = 1024;
+/** For each name to come, so that the table hardly grows. */
+const rowsPerName = 4;
 const textBytesLeast = 1 << 16;
 
 export class PendingNames {
   /** Rows in the order in which they were added. */
   count = 0;
   /** The node that the row lies below; its segment in `text`. */
-  node = new Uint32Array(rowsLeast);
-  from = new Uint32Array(rowsLeast);
-  length = new Uint16Array(rowsLeast);
-  child = new Uint32Array(rowsLeast);
-  series = new Uint32Array(rowsLeast);
+  node: Uint32Array;
+  from: Uint32Array;
+  length: Uint16Array;
+  child: Uint32Array;
+  series: Uint32Array;
   /** 1: not as it is stored. */
-  changed = new Uint8Array(rowsLeast);
+  changed: Uint8Array;
   text = Buffer.from(new ArrayBuffer(textBytesLeast));
   #view = new DataView(this.text.buffer);
   #textUsed = 0;
   /** Row + 1 by hash; 0 is free. At most half are used. */
-  #slots = new Uint32Array(4 * rowsLeast);
-  #hashes = new Int32Array(rowsLeast);
+  #slots: Uint32Array;
+  #hashes: Int32Array;
+
+  constructor(names: number) {
+    const rows = Math.max(rowsLeast, 2 ** Math.ceil(Math.log2(rowsPerName * names)));
+    this.node = new Uint32Array(rows);
+    this.from = new Uint32Array(rows);
+    this.length = new Uint16Array(rows);
+    this.child = new Uint32Array(rows);
+    this.series = new Uint32Array(rows);
+    this.changed = new Uint8Array(rows);
+    this.#hashes = new Int32Array(rows);
+    this.#slots = new Uint32Array(slotsPerRow * rows);
+  }
 
   /** Copies a name in; answers where it begins in `text`. */
   addText(name: Uint8Array): number {
@@ -90,7 +105,7 @@ export class PendingNames {
     this.series = grown(this.series, new Uint32Array(rows));
     this.changed = grown(this.changed, new Uint8Array(rows));
     this.#hashes = grown(this.#hashes, new Int32Array(rows));
-    this.#slots = new Uint32Array(4 * rows);
+    this.#slots = new Uint32Array(slotsPerRow * rows);
     for (let row = 0; row < rows / 2; row++) this.#place(this.#hashes[row] as number, row);
   }
 }

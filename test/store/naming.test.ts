@@ -25,7 +25,7 @@ class Table {
       puts++;
       this.rows.set(key.toString("latin1"), Buffer.from(value));
     };
-    naming.packed().each(put);
+    naming.packed().each((key, value) => put(key, value.subarray(value.start, value.end)));
     for (const { key, value } of naming.puts()) put(key, value);
     return puts;
   }
@@ -56,7 +56,7 @@ test("N1: the tree and the names by id say the same, however names come and in w
       ? ""
       : `${"abé"[random.below(3)]}${random.below(30)}${"-".repeat(random.below(4))}`;
   for (let commit = 0; commit < 12; commit++) {
-    const naming = new Naming(table, next);
+    const naming = new Naming(table, next, 10);
     for (let i = 0; i < 1 + random.below(1500); i++) {
       const tenant = `t${random.below(3)}`;
       const name = Array.from({ length: 1 + random.below(5) }, segment).join(".") || "x";
@@ -80,13 +80,13 @@ test("N1: the tree and the names by id say the same, however names come and in w
 
 test("N3: a name that is known writes nothing, and what is new costs no looks below new nodes", () => {
   const table = new Table();
-  const first = new Naming(table, { block: 1, node: 1 });
+  const first = new Naming(table, { block: 1, node: 1 }, 100);
   for (let host = 0; host < 100; host++)
     first.idOf({ tenant: "t", name: Buffer.from(`dc.host${host}.cpu.user`) });
   assert.equal(table.looks, 1, "the tenant's row alone: all nodes are new");
   // dc; of each host three nodes and a name by id; the tenant; a block for each 16 of 100 series.
   assert.equal(table.write(first), 1 + 100 * 4 + 1 + 7);
-  const second = new Naming(table, first.next);
+  const second = new Naming(table, first.next, 100);
   for (let host = 0; host < 100; host++)
     second.idOf({ tenant: "t", name: Buffer.from(`dc.host${host}.cpu.user`) });
   assert.equal(table.write(second), 0);
