@@ -219,7 +219,7 @@ export class Life {
   }
 
   async #ingestQueued(): Promise<void> {
-    const { clock } = this.#options;
+    const { bus, clock } = this.#options;
     let taken = 0;
     for (const recorded of this.#queue) {
       if (recorded.sequence > this.#batch.read) {
@@ -234,6 +234,7 @@ export class Life {
       }
       taken++;
       this.#queueBytes -= recorded.data.length;
+      bus.release(recorded.data);
       if (this.#isDue()) break;
     }
     if (taken > 0) {

@@ -101,6 +101,8 @@ export interface Bus {
   streamState(shard: number): Promise<StreamState>;
   /** `data` is the caller's again when this settles. */
   publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck>;
+  /** Whoever got a frame from a reader is done with its `data`: the memory may be used for another. Need not be said. */
+  release(data: Uint8Array): void;
   /** From the first frame with a sequence >= `fromSequence`. */
   read(shard: number, fromSequence: number, options: ReaderOptions): Promise<Reader>;
   /** One frame by its sequence, or undefined when the stream does not hold it. */

@@ -153,6 +153,11 @@ export class MemoryBus implements Bus {
     return this.#call(() => this.#stream(shard).state());
   }
 
+  /** Whoever still reads it sees that it is gone. */
+  release(data: Uint8Array): void {
+    data.fill(0xee);
+  }
+
   publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck> {
     return this.#call(() => {
       const fault = this.#options.faults?.onPublish?.(shard, messageId) ?? "none";

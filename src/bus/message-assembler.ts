@@ -6,9 +6,14 @@
 // Only these two are looked into, and only for their length; all else passes through as it came. What is no protocol at
 // all passes through too: the library says what is wrong with it.
 //
+// The chunks that are pushed may be overwritten afterwards.
+//
 // M1. The bytes that come out are the bytes that went in, in their order.
-// M2. A message that came whole is not copied, one that came in pieces is copied once.
+// M2. Everything is copied once: a message that came in pieces into a buffer of its own, which whoever gets it may give
+//     back to `buffers`.
 // M3. What is kept back is one control line, or one message of the length it says, at most `messageBytesMax`.
+
+import type { LargeBuffers } from "../base/large-buffers.ts";
 
 /** More than any server lets through. A length beyond it is passed on as it is. */
 const messageBytesMax = 64 << 20;
@@ -19,14 +24,16 @@ const lineEndBytes = 2;
 
 export class MessageAssembler {
   readonly #out: (bytes: Uint8Array) => void;
+  readonly #buffers: LargeBuffers;
   /** The beginning of a control line. */
   #line: Buffer | undefined;
   /** A message that is not whole yet. */
   #message: Buffer | undefined;
   #filled = 0;
 
-  constructor(out: (bytes: Uint8Array) => void) {
+  constructor(out: (bytes: Uint8Array) => void, buffers: LargeBuffers) {
     this.#out = out;
+    this.#buffers = buffers;
   }
 
   push(chunk: Buffer): void {
@@ -49,7 +56,7 @@ export class MessageAssembler {
       const next = length < 0 ? end + 1 : end + 1 + length + lineEndBytes;
       if (next > bytes.length) {
         this.#pass(bytes, from, at);
-        this.#message = Buffer.allocUnsafe(next - at);
+        this.#message = this.#buffers.take(next - at).subarray(0, next - at);
         this.#filled = bytes.copy(this.#message, 0, at);
         return;
       }
@@ -59,7 +66,7 @@ export class MessageAssembler {
   }
 
   #pass(bytes: Buffer, from: number, to: number): void {
-    if (to > from) this.#out(bytes.subarray(from, to));
+    if (to > from) this.#out(Buffer.from(bytes.subarray(from, to)));
   }
 
   /** Answers how far the chunk belonged to the message. */

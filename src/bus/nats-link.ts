@@ -10,6 +10,7 @@ import { Backoff } from "../base/backoff.ts";
 import type { Clock } from "../base/clock.ts";
 import { type Cell, Counters } from "../base/counters.ts";
 import { messageOf, Outage } from "../base/errors.ts";
+import { LargeBuffers } from "../base/large-buffers.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { Life } from "./nats-life.ts";
@@ -45,6 +46,8 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #backoff: Backoff;
   readonly #losses: Cell;
+  /** Of messages that came. */
+  readonly buffers = new LargeBuffers();
   readonly #closing = new AbortController();
   readonly #onConnection = new Set<(connected: boolean) => void>();
   readonly #onLife = new Set<(life: Life) => void>();
@@ -152,7 +155,7 @@ export class Link {
     const how = connectionOptions(this.#options);
     let nc: NatsConnection;
     try {
-      nc = await connectBy(this.#options.transport ?? "own", how);
+      nc = await connectBy({ transport: this.#options.transport ?? "own", buffers: this.buffers }, how);
     } catch (error) {
       if (error instanceof AuthorizationError)
         throw new Outage("settings-invalid", `NATS refuses us: ${error.message}`);

@@ -69,6 +69,10 @@ class NatsBus implements Bus {
     return this.#acks.publish(shard, messageId, data);
   }
 
+  release(data: Uint8Array): void {
+    this.#link.buffers.give(data);
+  }
+
   async read(shard: number, fromSequence: number, options: ReaderOptions): Promise<Reader> {
     assert(Number.isSafeInteger(fromSequence) && fromSequence >= 1, "sequences start at 1");
     return openFeed(this.#link.life, {

@@ -22,7 +22,7 @@ import {
   spoolStuckMs,
 } from "../config/limits.ts";
 import { encodeFrame, messageId, type Door, type FrameIdentity, type Kind } from "../metric/frame.ts";
-import { FrameBuffers } from "./frame-buffers.ts";
+import { LargeBuffers } from "../base/large-buffers.ts";
 import { OpenFrame } from "./open-frame.ts";
 import { Publisher, reconnected, retryFirstMs } from "./publisher.ts";
 import type { ShardSpool, SpooledFrame } from "./spool.ts";
@@ -42,7 +42,7 @@ export interface BatcherOptions {
   counters: Counters;
   log: Log;
   /** One for all batchers of a gateway; default: its own. */
-  buffers?: FrameBuffers;
+  buffers?: LargeBuffers;
   /** Without one, frames of raw doors wait in memory alone. */
   spool?: ShardSpool | undefined;
 }
@@ -67,7 +67,7 @@ export class ShardBatcher {
   readonly #options: BatcherOptions;
   readonly #frames: Cell;
   readonly #publisher: Publisher;
-  readonly #buffers: FrameBuffers;
+  readonly #buffers: LargeBuffers;
   readonly #bytesGauge: Cell;
   readonly #unbooked: Cell;
   readonly #raw: Lane = { open: undefined, cancelTimer: undefined };
@@ -90,7 +90,7 @@ export class ShardBatcher {
   constructor(options: BatcherOptions) {
     this.shard = options.shard;
     this.#options = options;
-    this.#buffers = options.buffers ?? new FrameBuffers();
+    this.#buffers = options.buffers ?? new LargeBuffers();
     const label = { shard: options.shard };
     this.#frames = options.counters.counter("gateway_frames_total", "Frames recorded", label);
     this.#publisher = new Publisher(options);

@@ -23,7 +23,7 @@ import { ConnectionBounds } from "./connection-bounds.ts";
 import type { DoorContext, OpenDoor } from "./door.ts";
 import { doors } from "./doors.ts";
 import { KeyCache } from "./key-cache.ts";
-import { FrameBuffers } from "./frame-buffers.ts";
+import { LargeBuffers } from "../base/large-buffers.ts";
 import { Gates } from "./limits.ts";
 import { Rates } from "./rates.ts";
 import { serveQuestions } from "./questions.ts";
@@ -65,7 +65,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { settings, bus, directory, clock, random, counters, log } = options;
   const boot = random.bytes(16);
   const spools = await openSpools(options);
-  const buffers = new FrameBuffers();
+  const buffers = new LargeBuffers();
   const batchers = Array.from(
     { length: settings.shards },
     (_, shard) => new ShardBatcher({ shard, boot, bus, clock, counters, log, buffers, spool: spools[shard] }),

@@ -2,7 +2,7 @@
 import { assert } from "../base/assert.ts";
 import type { Door, Frame, FrameIdentity, Kind, Refusal } from "../metric/frame.ts";
 import type { SentFrame } from "./batch.ts";
-import type { FrameBuffers } from "./frame-buffers.ts";
+import type { LargeBuffers } from "../base/large-buffers.ts";
 
 const sectionBytesFirst = 4 << 10;
 /** Kinds of refusals (tenant, door, reason) that one frame has room for. */
@@ -28,9 +28,9 @@ export class OpenFrame {
   readonly #refusals = new Map<string, Refusal>();
   #sent: ((frame: SentFrame) => void)[] = [];
 
-  readonly #buffers: FrameBuffers;
+  readonly #buffers: LargeBuffers;
 
-  constructor(receivedAtMs: number, buffers: FrameBuffers) {
+  constructor(receivedAtMs: number, buffers: LargeBuffers) {
     this.#buffers = buffers;
     this.receivedAtMs = receivedAtMs;
     this.nowSeconds = Math.floor(receivedAtMs / 1000);

@@ -1,14 +1,14 @@
 // Large buffers for frames, used again and again: a fresh one costs more than the copy into it, for the system hands out
 // zeroed pages one by one.
 //
-// B1. A buffer is given back by who knows that nobody reads it any more: not before its frame is recorded, never when
-//     the spool has it.
-// B2. What lies here unused is bounded; more is left to the garbage collector.
+// B1. A buffer is given back by who knows that nobody reads it any more, once. Who does not know leaves it to the
+//     garbage collector.
+// B2. What lies here unused is bounded.
 
 const sizes = [320 << 10, 1280 << 10, 2560 << 10] as const;
 const keptBytesMax = 32 << 20;
 
-export class FrameBuffers {
+export class LargeBuffers {
   readonly #free = new Map<number, ArrayBufferLike[]>(sizes.map((size) => [size, []]));
   #keptBytes = 0;
 
