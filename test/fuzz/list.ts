@@ -3,6 +3,7 @@ import { seededRandom } from "../../src/base/random.ts";
 import { aggregatorFuzzer } from "./aggregator.ts";
 import { frameFuzzer } from "./frame.ts";
 import type { Fuzzer } from "./fuzzer.ts";
+import { kernelAggregatorFuzzer } from "./kernel-aggregator.ts";
 import { kernelLineFuzzer } from "./kernel-line.ts";
 import { kernelNumberFuzzer } from "./kernel-number.ts";
 import { lineFuzzer } from "./line.ts";
@@ -25,6 +26,7 @@ export const fuzzers: readonly Fuzzer[] = [
   statsdFuzzer,
   statsdAggregatorFuzzer,
   aggregatorFuzzer,
+  kernelAggregatorFuzzer,
   frameFuzzer,
   pieceFuzzer,
   pickleFuzzer,
