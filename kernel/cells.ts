@@ -3,14 +3,14 @@
 //   f64   0 sum   8 min   16 max   24 last   32 lastReceivedAtMs
 //   u32  40 points   44 lastSeconds   48 series   52 bucket   56 recent   60 (unused)
 //
-// E1. A series' first cell is found through its record, another one through the first one's `recent` (the cell of the
+// E1. A series' first cell is found through its entry, another one through the first one's `recent` (the cell of the
 //     last point) or the table of later cells. So a sender in step never touches the table, two senders with different
 //     clocks hardly, and late points cost one look-up each: nothing walks a list.
-// E2. Starting afresh touches no series: a record's first cell counts only if it is below `count` and says the series.
+// E2. Starting afresh touches no series: an entry's first cell counts only if it is below `count` and says the series.
 // E3. Columns are separate from cells: those of a commit stay as they are while the next points come in.
 import { hashWords } from "./hash";
 import { mix } from "./mix";
-import { firstCell, setFirstCell } from "./names";
+import { entryOf, firstCell, setFirstCell } from "./names";
 
 const cellShift: usize = 6;
 const leastLaterBits: u32 = 8;
@@ -51,14 +51,19 @@ export function cellAt(cell: u32): usize {
 }
 
 /** Adds a point to (series, bucket); answers its cell: its row in the next commit. */
+export function addPoint(series: u32, bucket: u32, value: f64, seconds: u32): u32 {
+  return addPointTo(entryOf(series), series, bucket, value, seconds);
+}
+
+/** `entry`: the series'. */
 // @ts-ignore: decorator
 @inline
-export function addPoint(series: u32, bucket: u32, value: f64, seconds: u32): u32 {
-  let cell = firstCell(series);
+export function addPointTo(entry: usize, series: u32, bucket: u32, value: f64, seconds: u32): u32 {
+  let cell = firstCell(entry);
   let at = cellAt(cell);
   if (cell >= count || load<u32>(at, 48) != series) {
     cell = open(series, bucket, value, seconds);
-    setFirstCell(series, cell);
+    setFirstCell(entry, cell);
     return cell;
   }
   if (load<u32>(at, 52) != bucket) {

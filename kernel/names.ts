@@ -1,20 +1,21 @@
 // Which series a raw name is: (tenant, bytes) to a local number, by open addressing.
 //
-//   slots     [hash, what]: found by the hash's top bits, then linearly; at most half are used
-//   series    [where its canonical name lies, its length and flags, tenant, first cell]
-//   aliases   [where the bytes lie, their length, tenant, series]: another way somebody writes a name
+//   slots    [hash, place + 1]: found by the hash's top bits, then linearly; at most half are used
+//   entries  [tenant, length and flags, series, first cell][name ...]: a series under its canonical name, or an alias,
+//            another way somebody writes a name; a place counts words of four bytes
+//   places   by series, of its entry
 //
-// T1. A hash only narrows; tenant and bytes decide, each time.
-// T2. What is not known is the caller's affair: src/kernel/series-names.ts makes names canonical, asks whether there
-//     may be one more series, and adds it here.
+// T1. A hash only narrows; tenant and bytes decide, each time. They lie together, so that it costs one miss.
+// T2. What is not known is the caller's affair: src/kernel/kernel-names.ts makes names canonical, asks whether there may
+//     be one more series, and adds it here.
 import { sameBytes } from "./scan";
 import { hashName } from "./hash";
 
-const recordShift: usize = 4;
+const headBytes: usize = 16;
 const slotShift: usize = 3;
-/** In `what`: an alias, not a series. */
-const aliasFlag: u32 = 0x80000000;
-/** In a series' length: it is none any more; its next point asks as if it were new. */
+/** With the length: the entry is an alias; its first cell is nothing. */
+const aliasFlag: u32 = 0x40000000;
+/** With the length: it is no series any more; its next point asks as if it were new. */
 const forgottenFlag: u32 = 0x80000000;
 const lengthMask: u32 = 0xffff;
 const leastSlotBits: u32 = 11;
@@ -29,37 +30,34 @@ let slots: usize = 0;
 let slotBits: u32 = 0;
 let used: u32 = 0;
 
-let series: usize = 0;
+let places: usize = 0;
 let seriesMost: u32 = 0;
 let seriesUsed: u32 = 0;
-let aliases: usize = 0;
-let aliasesMost: u32 = 0;
 let aliasesUsed: u32 = 0;
-let names: usize = 0;
-let namesMost: usize = 0;
-let namesUsed: usize = 0;
+let entries: usize = 0;
+let entriesMost: usize = 0;
+let entriesUsed: usize = 0;
+
+/** Of the series that `lookUp` answered. */
+export let found: usize = 0;
 
 /** Slot regions: tables of an even number of bits lie in one, those of an odd number in the other. */
 export function configureNames(
   evenSlotsAt: usize,
   oddSlotsAt: usize,
-  seriesAt: usize,
+  placesAt: usize,
   seriesMax: u32,
-  aliasesAt: usize,
-  aliasesMax: u32,
-  namesAt: usize,
-  namesBytes: usize,
+  entriesAt: usize,
+  entriesBytes: usize,
 ): void {
   evenSlots = evenSlotsAt;
   oddSlots = oddSlotsAt;
-  series = seriesAt;
+  places = placesAt;
   seriesMost = seriesMax;
-  aliases = aliasesAt;
-  aliasesMost = aliasesMax;
-  names = namesAt;
-  namesMost = namesBytes;
+  entries = entriesAt;
+  entriesMost = entriesBytes;
   slotBits = leastSlotBits;
-  slots = oddSlots;
+  slots = (slotBits & 1) == 0 ? evenSlots : oddSlots;
 }
 
 /** Series known. */
@@ -73,60 +71,53 @@ function slotOf(hash: u32): usize {
   return <usize>(hash >> (32 - slotBits));
 }
 
-/** What lies in the first slot of a hash, if it has the hash: most likely whose name it is; else 0. */
+/** The entry in the first slot of a hash, if it has the hash: most likely the one; else 0. */
 // @ts-ignore: decorator
 @inline
 export function guess(hash: u32): u32 {
-  const entry = load<u64>(slots + (slotOf(hash) << slotShift));
-  return <u32>entry == hash ? <u32>(entry >> 32) : 0;
-}
-
-/** The record of a guess that is not 0. */
-// @ts-ignore: decorator
-@inline
-export function recordOfGuess(what: u32): usize {
-  const at = <usize>((what & ~aliasFlag) - 1) << recordShift;
-  return (isAlias(what) ? aliases : series) + at;
+  const slot = load<u64>(slots + (slotOf(hash) << slotShift));
+  return <u32>slot == hash ? <u32>entryAt(<u32>(slot >> 32) - 1) : 0;
 }
 
 // @ts-ignore: decorator
 @inline
-export function recordOfSeries(local: u32): usize {
-  return series + (<usize>local << recordShift);
-}
-
-/** Where the bytes of a record lie. */
-// @ts-ignore: decorator
-@inline
-export function bytesOf(record: usize): usize {
-  return names + (<usize>load<u32>(record) << 2);
+function entryAt(place: u32): usize {
+  return entries + (<usize>place << 2);
 }
 
 // @ts-ignore: decorator
 @inline
-export function firstCell(local: u32): u32 {
-  return load<u32>(recordOfSeries(local), 12);
+export function entryOf(series: u32): usize {
+  return entryAt(load<u32>(places + (<usize>series << 2)));
 }
 
 // @ts-ignore: decorator
 @inline
-export function setFirstCell(local: u32, cell: u32): void {
-  store<u32>(recordOfSeries(local), cell, 12);
+export function firstCell(entry: usize): u32 {
+  return load<u32>(entry, 12);
 }
 
-/** The series of a name, or `unknown`: also where it was forgotten. */
+// @ts-ignore: decorator
+@inline
+export function setFirstCell(entry: usize, cell: u32): void {
+  store<u32>(entry, cell, 12);
+}
+
+/** The series of a name, with its entry in `found`, or `unknown`: also where it was forgotten. */
 // @ts-ignore: decorator
 @inline
 export function lookUp(hash: u32, tenant: i32, at: usize, length: u32): i32 {
   const mask = (<usize>1 << slotBits) - 1;
   let slot = slotOf(hash);
   while (true) {
-    const entry = load<u64>(slots + (slot << slotShift));
-    const what = <u32>(entry >> 32);
-    if (what == 0) return unknown;
-    if (<u32>entry == hash && isName(recordOfGuess(what), tenant, at, length)) {
-      const local = seriesOf(what);
-      return isForgotten(local) ? unknown : <i32>local;
+    const held = load<u64>(slots + (slot << slotShift));
+    if (held >> 32 == 0) return unknown;
+    if (<u32>held == hash) {
+      const entry = entryAt(<u32>(held >> 32) - 1);
+      if (isName(entry, tenant, at, length)) {
+        found = isAlias(entry) ? entryOf(load<u32>(entry, 8)) : entry;
+        return (load<u32>(found, 4) & forgottenFlag) != 0 ? unknown : load<i32>(found, 8);
+      }
     }
     slot = (slot + 1) & mask;
   }
@@ -135,30 +126,18 @@ export function lookUp(hash: u32, tenant: i32, at: usize, length: u32): i32 {
 /** T1. */
 // @ts-ignore: decorator
 @inline
-function isName(record: usize, tenant: i32, at: usize, length: u32): bool {
+function isName(entry: usize, tenant: i32, at: usize, length: u32): bool {
   return (
-    (load<u32>(record, 4) & lengthMask) == length &&
-    load<i32>(record, 8) == tenant &&
-    sameBytes(bytesOf(record), at, length)
+    (load<u32>(entry, 4) & lengthMask) == length &&
+    load<i32>(entry) == tenant &&
+    sameBytes(entry + headBytes, at, length)
   );
 }
 
 // @ts-ignore: decorator
 @inline
-function seriesOf(what: u32): u32 {
-  return isAlias(what) ? load<u32>(recordOfGuess(what), 12) : what - 1;
-}
-
-// @ts-ignore: decorator
-@inline
-export function isAlias(what: u32): bool {
-  return (what & aliasFlag) != 0;
-}
-
-// @ts-ignore: decorator
-@inline
-function isForgotten(local: u32): bool {
-  return (load<u32>(recordOfSeries(local), 4) & forgottenFlag) != 0;
+function isAlias(entry: usize): bool {
+  return (load<u32>(entry, 4) & aliasFlag) != 0;
 }
 
 /** For TypeScript: the series of [at, at + length), forgotten or not, or `unknown`. */
@@ -167,68 +146,65 @@ export function findSeries(tenant: i32, at: usize, length: u32): i32 {
   const mask = (<usize>1 << slotBits) - 1;
   let slot = slotOf(hash);
   while (true) {
-    const entry = load<u64>(slots + (slot << slotShift));
-    const what = <u32>(entry >> 32);
-    if (what == 0) return unknown;
-    if (<u32>entry == hash && isName(recordOfGuess(what), tenant, at, length)) return <i32>seriesOf(what);
+    const held = load<u64>(slots + (slot << slotShift));
+    if (held >> 32 == 0) return unknown;
+    const entry = entryAt(<u32>(held >> 32) - 1);
+    if (<u32>held == hash && isName(entry, tenant, at, length)) return load<i32>(entry, 8);
     slot = (slot + 1) & mask;
   }
 }
 
 /** 1: forgotten, 0: not. */
-export function wasForgotten(local: u32): i32 {
-  return <i32>isForgotten(local);
+export function wasForgotten(series: u32): i32 {
+  return <i32>((load<u32>(entryOf(series), 4) & forgottenFlag) != 0);
 }
 
-export function setForgotten(local: u32, is: bool): void {
-  const record = recordOfSeries(local);
-  const length = load<u32>(record, 4) & lengthMask;
-  store<u32>(record, is ? length | forgottenFlag : length, 4);
+export function setForgotten(series: u32, is: bool): void {
+  const entry = entryOf(series);
+  const length = load<u32>(entry, 4) & ~forgottenFlag;
+  store<u32>(entry, is ? length | forgottenFlag : length, 4);
 }
 
 /** 1: there is room for one more series with a name of so many bytes. */
 export function hasRoomFor(length: u32): i32 {
-  return <i32>(seriesUsed < seriesMost && namesUsed + keptBytes(length) <= namesMost);
+  return <i32>(seriesUsed < seriesMost && entriesUsed + entryBytes(length) <= entriesMost);
 }
 
 /** A new series of this canonical name, for which there is room: its number. */
 export function addSeries(tenant: i32, at: usize, length: u32): i32 {
   if (hasRoomFor(length) == 0) return noRoom;
-  const kept = keep(at, length);
-  const local = seriesUsed++;
-  const record = recordOfSeries(local);
-  store<u32>(record, kept);
-  store<u32>(record, length, 4);
-  store<i32>(record, tenant, 8);
-  store<u32>(record, 0, 12);
-  insert(hashName(tenant, at, length), local + 1);
-  return <i32>local;
+  const series = seriesUsed++;
+  const place = keep(tenant, at, length, length, series);
+  store<u32>(places + (<usize>series << 2), place);
+  insert(hashName(tenant, at, length), place + 1);
+  return <i32>series;
 }
 
 /** Another way of writing the name of a series. Where there is no room it is not remembered. */
-export function addAlias(tenant: i32, at: usize, length: u32, local: u32): void {
-  if (aliasesUsed == aliasesMost || namesUsed + keptBytes(length) > namesMost) return;
-  const kept = keep(at, length);
-  const record = aliases + (<usize>aliasesUsed << recordShift);
-  store<u32>(record, kept);
-  store<u32>(record, length, 4);
-  store<i32>(record, tenant, 8);
-  store<u32>(record, local, 12);
-  insert(hashName(tenant, at, length), (++aliasesUsed) | aliasFlag);
+export function addAlias(tenant: i32, at: usize, length: u32, series: u32): void {
+  if (aliasesUsed == seriesMost || entriesUsed + entryBytes(length) > entriesMost) return;
+  aliasesUsed++;
+  const place = keep(tenant, at, length, length | aliasFlag, series);
+  insert(hashName(tenant, at, length), place + 1);
 }
 
 // @ts-ignore: decorator
 @inline
-function keptBytes(length: u32): usize {
-  return (<usize>length + 3) & ~3;
+function entryBytes(length: u32): usize {
+  return headBytes + ((<usize>length + 3) & ~3);
 }
 
-/** Copies bytes in; answers in which word they begin. */
-function keep(at: usize, length: u32): u32 {
-  const word = namesUsed >> 2;
-  memory.copy(names + namesUsed, at, length);
-  namesUsed += keptBytes(length);
-  return <u32>word;
+/** Writes an entry; answers its place. */
+function keep(tenant: i32, at: usize, length: u32, flags: u32, series: u32): u32 {
+  const entry = entries + entriesUsed;
+  const place = <u32>(entriesUsed >> 2);
+  store<i32>(entry, tenant);
+  store<u32>(entry, flags, 4);
+  store<u32>(entry, series, 8);
+  store<u32>(entry, 0, 12);
+  memory.copy(entry + headBytes, at, length);
+  entriesUsed += entryBytes(length);
+  return place;
 }
 
 function insert(hash: u32, what: u32): void {

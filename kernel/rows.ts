@@ -73,7 +73,7 @@ export function setHash(row: u32, x: u32): void { store<u32>(rows + (<usize>row 
 // @ts-ignore: decorator
 @inline
 export function hashOf(row: u32): u32 { return load<u32>(rows + (<usize>row << 2), hash); }
-/** For `ingest`: a guess whose it is, checked before it is used. */
+/** For `ingest`: the entry whose it most likely is, or 0. */
 // @ts-ignore: decorator
 @inline
 export function setGuess(row: u32, x: u32): void { store<u32>(rows + (<usize>row << 2), x, spelling); }

@@ -10,12 +10,10 @@ export interface KernelExports {
   configureNames(
     evenSlots: number,
     oddSlots: number,
-    series: number,
+    places: number,
     seriesMax: number,
-    aliases: number,
-    aliasesMax: number,
-    names: number,
-    namesBytes: number,
+    entries: number,
+    entriesBytes: number,
   ): void;
   seriesCount(): number;
   findSeries(tenant: number, at: number, length: number): number;

@@ -7,13 +7,14 @@ import type { Admit } from "./kernel.ts";
 import type { Layout, Region } from "./layout.ts";
 import { noSeries, type SeriesNames } from "./series-table.ts";
 
-const recordBytes = 16;
-const recordWords = recordBytes / 4;
+const headBytes = 16;
 const slotBytes = 8;
+const placeBytes = 4;
+const wordBytes = 4;
 const lengthMask = 0xffff;
-/** Room for names, for each series there may be. */
-const nameBytesPerSeries = 96;
-const nameBytesLeast = 1 << 20;
+/** Room for names and their heads, for each series there may be. */
+const entryBytesPerSeries = 112;
+const entryBytesLeast = 1 << 20;
 /** The longest name of any kind, and the longest that the kernel's secret covers. */
 export const scratchBytes = 1088;
 
@@ -21,9 +22,8 @@ export interface NameRegions {
   readonly seriesMax: number;
   readonly evenSlots: Region;
   readonly oddSlots: Region;
-  readonly series: Region;
-  readonly aliases: Region;
-  readonly names: Region;
+  readonly places: Region;
+  readonly entries: Region;
   readonly scratch: Region;
 }
 
@@ -35,9 +35,8 @@ export function layNames(layout: Layout, seriesMax: number): NameRegions {
     seriesMax,
     evenSlots: layout.add(slotBytes << (slotBits - (slotBits % 2))),
     oddSlots: layout.add(slotBytes << (slotBits % 2 === 1 ? slotBits : slotBits - 1)),
-    series: layout.add(recordBytes * seriesMax),
-    aliases: layout.add(recordBytes * seriesMax),
-    names: layout.add(Math.max(nameBytesLeast, nameBytesPerSeries * seriesMax)),
+    places: layout.add(placeBytes * seriesMax),
+    entries: layout.add(Math.max(entryBytesLeast, entryBytesPerSeries * seriesMax)),
     scratch: layout.add(scratchBytes),
   };
 }
@@ -46,26 +45,20 @@ export class KernelNames implements SeriesNames {
   readonly #exports: KernelExports;
   readonly #regions: NameRegions;
   readonly #bytes: Uint8Array;
-  /** By series: word where its name begins, length and flags, tenant, first cell. */
-  readonly #records: Int32Array;
+  /** By series: the word where its entry begins. */
+  readonly #places: Uint32Array;
+  /** [tenant, length and flags, series, first cell][name ...] */
+  readonly #entries: Int32Array;
   #admit: Admit = () => true;
 
   constructor(exports: KernelExports, buffer: ArrayBuffer, regions: NameRegions) {
     this.#exports = exports;
     this.#regions = regions;
     this.#bytes = new Uint8Array(buffer);
-    const { seriesMax, series, evenSlots, oddSlots, aliases, names } = regions;
-    this.#records = new Int32Array(buffer, series.at, seriesMax * recordWords);
-    exports.configureNames(
-      evenSlots.at,
-      oddSlots.at,
-      series.at,
-      seriesMax,
-      aliases.at,
-      seriesMax,
-      names.at,
-      names.bytes,
-    );
+    const { seriesMax, places, evenSlots, oddSlots, entries } = regions;
+    this.#places = new Uint32Array(buffer, places.at, seriesMax);
+    this.#entries = new Int32Array(buffer, entries.at, Math.floor(entries.bytes / wordBytes));
+    exports.configureNames(evenSlots.at, oddSlots.at, places.at, seriesMax, entries.at, entries.bytes);
   }
 
   get count(): number {
@@ -73,14 +66,14 @@ export class KernelNames implements SeriesNames {
   }
 
   tenant(series: number): number {
-    return this.#records[this.#record(series) + 2] as number;
+    return this.#entries[this.#place(series)] as number;
   }
 
   /** A view; nobody writes there again. */
   name(series: number): Uint8Array {
-    const record = this.#record(series);
-    const at = this.#regions.names.at + ((this.#records[record] as number) >>> 0) * 4;
-    return this.#bytes.subarray(at, at + ((this.#records[record + 1] as number) & lengthMask));
+    const place = this.#place(series);
+    const at = this.#regions.entries.at + place * wordBytes + headBytes;
+    return this.#bytes.subarray(at, at + ((this.#entries[place + 1] as number) & lengthMask));
   }
 
   admitBy(admit: Admit): void {
@@ -88,7 +81,7 @@ export class KernelNames implements SeriesNames {
   }
 
   forget(series: number): void {
-    this.#record(series);
+    this.#place(series);
     this.#exports.setForgotten(series, 1);
   }
 
@@ -137,9 +130,9 @@ export class KernelNames implements SeriesNames {
     return series;
   }
 
-  #record(series: number): number {
+  #place(series: number): number {
     assert(series >= 0 && series < this.count, `series ${series} is one of ${this.count}`);
-    return series * recordWords;
+    return this.#places[series] as number;
   }
 }
 
