@@ -5,6 +5,7 @@ const benches: Record<string, () => Promise<{ run(words: string[]): Promise<void
   doors: () => import("./doors.ts"),
   find: () => import("./find.ts"),
   ingest: () => import("./ingest.ts"),
+  replay: () => import("./replay.ts"),
   store: () => import("./store.ts"),
   year: () => import("./year.ts"),
 };
