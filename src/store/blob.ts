@@ -14,31 +14,22 @@
 // Little-endian throughout, like LMDB's own pages on the machines that Node runs on.
 import { assert, Bug } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
+import {
+  blobFormat,
+  blobFormatSketches,
+  columnBytes,
+  columnNames,
+  dataStart,
+  headBytes,
+  kinds,
+  type ColumnName,
+} from "./blob-format.ts";
+import { writeColumns } from "./blob-writer.ts";
 import { sortRows } from "./order.ts";
 import { decodeSketchList, encodeSketchList, type SketchEntry } from "./sketches.ts";
 import { newSeriesFlag, type DeltaColumns } from "./store.ts";
 
-const blobFormat = 1;
-const blobFormatSketches = 2;
-const headBytes = 8;
-const columnBytes = 16;
-const kindWhole = 0;
-const kindSame = 1;
-const kindFloat = 2;
-
-export const columnNames = [
-  "series",
-  "bucket",
-  "points",
-  "lastAfterBucket", // lastSeconds - bucket: small
-  "sum",
-  "min",
-  "max",
-  "last",
-  "lastReceivedAtMs",
-] as const;
-export type ColumnName = (typeof columnNames)[number];
-const dataStart = headBytes + columnBytes * columnNames.length;
+export { columnNames, type ColumnName } from "./blob-format.ts";
 
 type Values = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 
@@ -68,34 +59,25 @@ export function encodeBlob(
   deltas: DeltaColumns,
   ids: Uint32Array,
 ): { bytes: Buffer; minBucket: number; maxBucket: number } {
-  const { count } = deltas;
+  const { count, bucket } = deltas;
   assert(count > 0, "a blob of at least one row");
   const series = new Uint32Array(count);
   let minBucket = 0xffff_ffff;
   let maxBucket = 0;
   for (let i = 0; i < count; i++) {
-    const said = deltas.series[i] ?? 0;
+    const said = deltas.series[i] as number;
     const id = said >= newSeriesFlag ? ids[said - newSeriesFlag] : said;
     // No text is made for each row.
     if (id === undefined || id === 0) throw strangeSeries(said);
     series[i] = id;
-    const bucket = deltas.bucket[i] ?? 0;
-    if (bucket < minBucket) minBucket = bucket;
-    if (bucket > maxBucket) maxBucket = bucket;
+    const at = bucket[i] as number;
+    if (at < minBucket) minBucket = at;
+    if (at > maxBucket) maxBucket = at;
   }
-  const order = sortRows(series, deltas.bucket, count);
-  const { sum } = deltas;
-  const columns = new Map<ColumnName, Float64Array>([["sum", inOrder(sum, order)]]);
-  for (const name of columnNames) {
-    if (name === "lastAfterBucket") columns.set(name, lastAfterBucket(deltas, order));
-    else if (name === "series") columns.set(name, inOrder32(series, order));
-    else if (name === "bucket" || name === "points") columns.set(name, inOrder32(deltas[name], order));
-    else if (name === "lastReceivedAtMs") columns.set(name, inOrder(deltas[name], order));
-    // Most rows are of one point, whose values are the same: then they are put in order once.
-    else if (name !== "sum") columns.set(name, valuesInOrder(deltas[name], sum, order, columns));
-  }
-  const values = columnNames.map((name) => columns.get(name) ?? new Float64Array(0));
-  const bytes = withSketches(writeColumns(values, count), sketchesInOrder(deltas, order));
+  const order = sortRows(series, bucket, count);
+  const { points, sum, min, max, last, lastReceivedAtMs } = deltas;
+  const sources = [series, bucket, points, lastAfterBucket(deltas), sum, min, max, last, lastReceivedAtMs];
+  const bytes = withSketches(writeColumns(sources, count, order), sketchesInOrder(deltas, order));
   return { bytes, minBucket, maxBucket };
 }
 
@@ -141,98 +123,14 @@ function strangeSeries(said: number): Error {
   return new Bug(`a stored series or one of newSeries, got ${said}`);
 }
 
-function valuesInOrder(
-  from: Float64Array,
-  sum: Float64Array,
-  order: Uint32Array,
-  columns: ReadonlyMap<ColumnName, Float64Array>,
-): Float64Array {
-  const same = sameBits(from, sum) ? columns.get("sum") : undefined;
-  return same ?? inOrder(from, order);
-}
-
-function inOrder(from: Float64Array, order: Uint32Array): Float64Array {
-  const out = new Float64Array(order.length);
-  for (let i = 0; i < order.length; i++) out[i] = from[order[i] as number] as number;
+function lastAfterBucket({ lastSeconds, bucket, count }: DeltaColumns): Float64Array {
+  const out = new Float64Array(count);
+  for (let i = 0; i < count; i++) out[i] = (lastSeconds[i] as number) - (bucket[i] as number);
   return out;
-}
-
-function inOrder32(from: Uint32Array, order: Uint32Array): Float64Array {
-  const out = new Float64Array(order.length);
-  for (let i = 0; i < order.length; i++) out[i] = from[order[i] as number] as number;
-  return out;
-}
-
-function lastAfterBucket({ lastSeconds, bucket }: DeltaColumns, order: Uint32Array): Float64Array {
-  const out = new Float64Array(order.length);
-  for (let i = 0; i < order.length; i++) {
-    const row = order[i] as number;
-    out[i] = (lastSeconds[row] as number) - (bucket[row] as number);
-  }
-  return out;
-}
-
-/** In the order of columnNames; the same array is the same column. */
-export function writeColumns(columns: readonly Float64Array[], count: number): Buffer {
-  let size = dataStart;
-  const plans = columns.map((values, at) => {
-    // Only the four values are ever the same as each other in all rows (V2).
-    const sum = columnNames.indexOf("sum");
-    for (let other = sum; other < at && at < columnNames.indexOf("lastReceivedAtMs"); other++)
-      if (sameBits(values, columns[other] ?? values))
-        return { kind: kindSame, width: other, base: 0, start: 0 };
-    const whole = wholeRange(values);
-    const plan =
-      whole === undefined
-        ? { kind: kindFloat, width: 8, base: 0, start: size }
-        : { kind: kindWhole, width: widthFor(whole.max - whole.min), base: whole.min, start: size };
-    size += Math.ceil((plan.width * count) / 8) * 8;
-    return plan;
-  });
-  const buffer = new ArrayBuffer(size);
-  const view = new DataView(buffer);
-  view.setUint8(0, blobFormat);
-  view.setUint32(4, count, true);
-  for (const [at, { kind, width, base, start }] of plans.entries()) {
-    const head = headBytes + at * columnBytes;
-    view.setUint8(head, kind);
-    view.setUint8(head + 1, width);
-    view.setUint32(head + 4, start, true);
-    view.setFloat64(head + 8, base, true);
-    const values = columns[at];
-    if (kind === kindSame || width === 0 || values === undefined) continue;
-    const out = viewOf(kind, width, buffer, start, count);
-    if (kind === kindFloat) out.set(values);
-    else for (let i = 0; i < count; i++) out[i] = (values[i] ?? 0) - base;
-  }
-  return Buffer.from(buffer);
-}
-
-function sameBits(a: Float64Array, b: Float64Array): boolean {
-  if (a === b) return true;
-  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i]) || Number.isNaN(a[i])) return false;
-  return true;
-}
-
-/** undefined when a value is no whole number, or when they are too far apart for four bytes. */
-function wholeRange(values: Float64Array): { min: number; max: number } | undefined {
-  let min = Number.POSITIVE_INFINITY;
-  let max = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] ?? 0;
-    if (!Number.isSafeInteger(value) || Object.is(value, -0)) return undefined;
-    if (value < min) min = value;
-    if (value > max) max = value;
-  }
-  return max - min <= 0xffff_ffff ? { min, max } : undefined;
-}
-
-function widthFor(range: number): number {
-  return range === 0 ? 0 : range <= 0xff ? 1 : range <= 0xffff ? 2 : 4;
 }
 
 function viewOf(kind: number, width: number, buffer: ArrayBufferLike, at: number, count: number): Values {
-  if (kind === kindFloat) return new Float64Array(buffer, at, count);
+  if (kind === kinds.float) return new Float64Array(buffer, at, count);
   if (width === 1) return new Uint8Array(buffer, at, count);
   return width === 2 ? new Uint16Array(buffer, at, count) : new Uint32Array(buffer, at, count);
 }
@@ -258,13 +156,14 @@ export function decodeBlob(bytes: Uint8Array): Blob {
     const width = view.getUint8(head + 1);
     const start = view.getUint32(head + 4, true);
     const base = view.getFloat64(head + 8, true);
-    if (kind === kindSame) {
+    if (kind === kinds.same) {
       const other = columns[width];
       if (other === undefined) throw corrupt(`column ${at}`);
       columns.push(other);
       continue;
     }
-    const widthFits = kind === kindFloat ? width === 8 : kind === kindWhole && [0, 1, 2, 4].includes(width);
+    const widthFits =
+      kind === kinds.float ? width === 8 : kind === kinds.whole && [0, 1, 2, 4].includes(width);
     if (!widthFits || start % 8 !== 0 || start < dataStart || start + width * rows > length)
       throw corrupt(`column ${at}`);
     const values = width === 0 ? undefined : viewOf(kind, width, buffer, byteOffset + start, rows);

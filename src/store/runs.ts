@@ -13,7 +13,6 @@ import {
   sketchesOf,
   valueAt,
   withSketches,
-  writeColumns,
   type Blob,
   type Column,
   type ColumnName,
@@ -22,6 +21,7 @@ import {
 import type { Writes } from "./environment.ts";
 import { blobKey, blobPlace } from "./keys.ts";
 import { sortRows } from "./order.ts";
+import { writeColumns } from "./blob-writer.ts";
 import { MergedSketches } from "./sketches.ts";
 
 /**
