@@ -54,7 +54,8 @@ export async function prepareBuild(step) {
 
 /** All that decides what the compiler writes, in 16 hex digits. @param {string} root */
 export function hashInputs(root) {
-  const hash = createHash("sha256").update(typescriptVersion(root));
+  const compilers = ["typescript", "assemblyscript"].map((name) => versionOf(root, name)).join(" ");
+  const hash = createHash("sha256").update(compilers);
   const sources = [...sourceFolders, kernelFolder].flatMap((folder) => listFiles(join(root, folder)));
   const inputs = [
     ...otherInputs.map((name) => join(root, name)),
@@ -67,13 +68,13 @@ export function hashInputs(root) {
   return hash.digest("hex").slice(0, 16);
 }
 
-/** @param {string} root @returns {string} */
-function typescriptVersion(root) {
+/** @param {string} root @param {string} name @returns {string} */
+function versionOf(root, name) {
   try {
-    return JSON.parse(readFileSync(join(root, "node_modules/typescript/package.json"), "utf8")).version;
+    return JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8")).version;
   } catch {
     throw new SetupError(
-      "The compiler is missing: remove node_modules, then run `node bin/setup.mjs` again.",
+      `A compiler is missing (${name}): remove node_modules, then run node bin/setup.mjs again.`,
     );
   }
 }
@@ -119,7 +120,7 @@ function typescriptWords(root, aside) {
 }
 
 /**
- * No runtime and no allocator: the kernel works in regions of a memory that is handed to it. Its stack is not used.
+ * No runtime and no allocator: the kernel works in regions of a memory that is handed to it.
  *
  * @param {string} root @param {string} aside
  */

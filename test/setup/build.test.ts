@@ -1,6 +1,6 @@
 // Builds are named by their inputs, swapped at once, and survive whatever goes wrong with the next one.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { hashInputs, prepareBuild } from "../../bin/setup/build.mjs";
@@ -42,6 +42,7 @@ test("each input changes the hash", (t) => {
   f("src/one.ts", "// One.\n", true);
   f("src/deep/er/two.ts", "", true);
   f("workers/w.ts", "", true);
+  f("kernel/kernel.ts", "// Two.\n", true);
   f("tsconfig.json", "{}", true);
   f("package-lock.json", "{}", true);
   f("README.md", "words", false);
@@ -60,7 +61,23 @@ test("sources that don't compile leave dist as it was", async (t) => {
     /src\/one\.ts\(2,14\): error TS2322[^]*The sources don't compile/,
   );
   assert.equal(linked(checkout), before);
+  checkout.write("src/one.ts", "// One.\nexport const one = 1;\n");
+  checkout.write("kernel/kernel.ts", "// One.\nexport function one(): i32 {\n  return nothing;\n}\n");
+  await assert.rejects(
+    prepareBuild(checkout.step),
+    /kernel\/kernel\.ts\(3,10\)[^]*The sources don't compile/,
+  );
+  assert.equal(linked(checkout), before);
   assert.deepEqual(builds(checkout), [before.replace(".build/", "")]);
+});
+
+test("the kernel is compiled beside the rest", async (t) => {
+  const checkout = createCheckout(t);
+  await prepareBuild(checkout.step);
+  const bytes = readFileSync(join(checkout.root, "dist/kernel/kernel.wasm"));
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+  assert.equal((exports["one"] as () => number)(), 1);
 });
 
 test("nothing stale survives: a deleted source, a file written into a build, a dist that is a folder", async (t) => {

@@ -75,8 +75,9 @@ export function createCheckout(t: TestContext): Checkout {
   settings.include = ["src", "test/**/*.ts"];
   checkout.write("tsconfig.json", JSON.stringify(settings));
   checkout.write("src/one.ts", "// One.\nexport const one: number = 1;\n");
+  checkout.write("kernel/kernel.ts", "// One.\nexport function one(): i32 {\n  return 1;\n}\n");
   mkdirSync(join(root, "node_modules"));
-  for (const name of ["typescript", "@types", "@typescript"]) {
+  for (const name of ["typescript", "@types", "@typescript", "assemblyscript"]) {
     symlinkSync(join(ours, "node_modules", name), join(root, "node_modules", name));
   }
   checkout.write("node_modules/.millrace-stamp", wantedStamp(root));
