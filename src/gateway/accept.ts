@@ -84,12 +84,12 @@ export class RawSink implements LineSink {
     const carry = this.#carry;
     if (carry === undefined) return this.#takeAll(chunk, false);
     this.#carry = undefined;
-    // The line that began in the chunk before is put together by itself: all others are read where they are.
+    // The line that began in the chunk before is put together by itself: all others are read where they are. One that
+    // must wait was not taken, and what lies behind it says whether it may.
     const end = chunk.indexOf(0x0a) + 1;
-    if (end === 0) return this.#takeAll(Buffer.concat([carry, chunk]), false);
-    const blocked = this.#takeAll(Buffer.concat([carry, chunk.subarray(0, end)]), false);
-    if (blocked === undefined) return this.#takeAll(chunk, false, end);
-    return blocked.then(() => this.#takeAll(chunk, false, end));
+    const isTaken =
+      end > 0 && this.#advance(Buffer.concat([carry, chunk.subarray(0, end)]), false, 0).kind === "done";
+    return isTaken ? this.#takeAll(chunk, false, end) : this.#takeAll(Buffer.concat([carry, chunk]), false);
   }
 
   end(): Promise<void> | undefined {
@@ -100,7 +100,8 @@ export class RawSink implements LineSink {
 
   #takeAll(bytes: Buffer, last: boolean, from = 0): Promise<void> | undefined {
     const pass = this.#advance(bytes, last, from);
-    return pass.kind === "done" ? undefined : this.#whenTaken(bytes, last, pass);
+    if (pass.kind === "done") return undefined;
+    return this.#whenTaken(Buffer.from(bytes.subarray(pass.at)), last, { ...pass, at: 0 });
   }
 
   async #whenTaken(bytes: Buffer, last: boolean, blocked: Pass): Promise<void> {

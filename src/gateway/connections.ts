@@ -18,6 +18,7 @@ import { listen } from "../config/listen.ts";
 import type { Address } from "../config/settings.ts";
 import type { ConnectionBounds, Place } from "./connection-bounds.ts";
 import type { OpenDoor } from "./door.ts";
+import { readShared } from "./shared-reads.ts";
 import type { LineSink, SinkConnection } from "./sink.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
@@ -193,13 +194,15 @@ class Connection {
   #turnBytes = 0;
 
   constructor(
-    socket: Socket,
+    accepted: Socket,
     peer: string,
     options: StreamDoorOptions,
     cells: DoorCells,
     place: Place,
     onGone: () => void,
   ) {
+    const take = (chunk: Buffer) => this.#take(chunk);
+    const socket = options.secure === undefined ? readShared(accepted, take) : accepted.on("data", take);
     this.#socket = socket;
     this.#place = place;
     place.close = () => this.#turnAway("stranger");
@@ -215,7 +218,6 @@ class Connection {
       if (this.#busy === undefined) this.#turnAway("idle");
       else socket.setTimeout(options.idleMsMax); // it rings once: the peer may be gone when we have done
     });
-    socket.on("data", (chunk) => this.#take(chunk));
     socket.on("end", () => void this.#end());
     // An error is the peer's affair: the close that follows is all we need to know.
     socket.on("error", () => {});

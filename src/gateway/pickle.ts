@@ -86,7 +86,7 @@ export class Unpickler {
   readonly #ended = new Map<string, Cell>();
   readonly #holding = new Set<PickleSink>();
   #held = 0;
-  #out = Buffer.allocUnsafe(0);
+  #out: Buffer | undefined;
 
   constructor(counters: Counters, heldMost = heldBytesMost) {
     this.#counters = counters;
@@ -132,8 +132,7 @@ export class Unpickler {
 
   /** The next lines of the message that a reader is at, and whether they were all. */
   lines(reader: PickleReader): { bytes: Buffer; all: boolean } {
-    if (this.#out.length === 0) this.#out = Buffer.allocUnsafe(batchBytes);
-    const out = this.#out;
+    const out = (this.#out ??= Buffer.allocUnsafe(batchBytes));
     let end = 0;
     let more = true;
     while (end + pointLineBytesMost <= out.length && (more = reader.next())) {
@@ -143,11 +142,6 @@ export class Unpickler {
         : writeNameOnly(out, end, nameBytes, nameFrom, nameTo);
     }
     return { bytes: out.subarray(0, end), all: !more };
-  }
-
-  /** The last lines are still somebody's: the next ones go elsewhere. */
-  giveAway(): void {
-    this.#out = Buffer.allocUnsafe(0);
   }
 
   #count(cells: Map<string, Cell>, name: string, help: string, reason: string): void {
@@ -223,7 +217,9 @@ export class PickleSink implements LineSink {
       if (message === undefined) continue;
       this.#forget();
       const wait = this.#unpickler.read(message) ? this.#pour(message) : undefined;
-      if (wait !== undefined) return wait.then(() => this.#advance(chunk, at));
+      if (wait === undefined) continue;
+      const rest = Buffer.from(chunk.subarray(at));
+      return wait.then(() => this.#advance(rest, 0));
     }
     return undefined;
   }
@@ -256,8 +252,7 @@ export class PickleSink implements LineSink {
     const { bytes, all } = this.#unpickler.lines(reader);
     const { seen } = reader;
     const wait = bytes.length === 0 ? undefined : this.#lines.take(bytes);
-    if (wait !== undefined) this.#unpickler.giveAway();
-    return all ? wait : this.#pourRest(message, seen, wait);
+    return all ? wait : this.#pourRest(Buffer.from(message), seen, wait);
   }
 
   async #pourRest(message: Buffer, seenBefore: number, before: Promise<void> | undefined): Promise<void> {
@@ -275,7 +270,6 @@ export class PickleSink implements LineSink {
           await new Promise<void>((resolve) => setImmediate(resolve));
           const { bytes, all } = this.#unpickler.lines(reader);
           wait = bytes.length === 0 ? undefined : this.#lines.take(bytes);
-          if (wait !== undefined) this.#unpickler.giveAway();
           if (all || this.#over) return wait;
         }
         seen = reader.seen;

@@ -1,7 +1,10 @@
 // What a door of raw bytes hands them to: it knows what they mean, the door only how they come.
 
 export interface LineSink {
-  /** Takes all of the chunk; a promise means: read on when it settles. */
+  /**
+   * Takes all of the chunk; a promise means: read on when it settles. The chunk is the door's again when this returns,
+   * promise or not: what the sink keeps, it copies.
+   */
   take(chunk: Buffer): Promise<void> | undefined;
   /** The sender has finished. */
   end(): Promise<void> | undefined;

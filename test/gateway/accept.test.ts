@@ -5,9 +5,17 @@ import { tenantsBucket } from "../../src/bus/subjects.ts";
 import { encodeJson, tenantKeyOf } from "../../src/tenant/record.ts";
 import { seededRandom } from "../../src/base/random.ts";
 import type { ShardBatcher } from "../../src/gateway/batch.ts";
+import { createKernelRouter } from "../../src/kernel/kernel-router.ts";
+import { createPlainRouter } from "../../src/kernel/plain-router.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import { until } from "../tenant/directory-world.ts";
-import { withGateway, type GatewayWorld } from "./world.ts";
+import { withGateway as withGatewayOf, type GatewayWorld } from "./world.ts";
+
+/** With each kernel. */
+async function withGateway(body: (world: GatewayWorld) => Promise<void>): Promise<void> {
+  for (const newRouter of [createKernelRouter, createPlainRouter])
+    await withGatewayOf(body, undefined, newRouter);
+}
 
 const filler = "x".repeat(900);
 
@@ -138,6 +146,30 @@ test("A1: a connection that feeds only the shard that says no waits, and nothing
     assert.equal(taken, true);
     assert((await world.lines(0)).includes("late 1"));
     assert.deepEqual(await world.refusals(0), []);
+  });
+});
+
+test("a line that is cut between two chunks waits with what lies behind it, or not at all: A1, A2", async () => {
+  await withGateway(async (world) => {
+    await fill(world);
+    const [full, other] = world.members;
+    const [alone, mixed] = [world.sink(), world.sink()];
+    assert.equal(alone.take(Buffer.from(`${full.writeKey}.al`)), undefined);
+    const waits = alone.take(Buffer.from(`one 1\n${full.writeKey}.behind 2\n${full.writeKey}.begun`));
+    assert(waits !== undefined);
+    // The first line is for the shard that says no, and others' lines came with its end.
+    assert.equal(mixed.take(Buffer.from(`${full.writeKey}.mi`)), undefined);
+    assert.equal(mixed.take(Buffer.from(`xed 1\n${other.writeKey}.b 1\n`)), undefined);
+    await world.clock.pass(100);
+    assert.deepEqual(await world.lines(1), ["b 1"]);
+    world.fault = () => "none";
+    await world.clock.pass(5000);
+    await waits;
+    assert.equal(alone.take(Buffer.from(" 3\n")), undefined);
+    await world.clock.pass(1000);
+    const lines = (await world.lines(0)).filter((line) => !line.startsWith("x"));
+    assert.deepEqual(lines, ["alone 1", "begun 3", "behind 2"]);
+    assert.deepEqual(await world.refusals(0), ["shard-full 1"]);
   });
 });
 

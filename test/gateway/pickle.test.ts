@@ -11,6 +11,7 @@ import { openGateway } from "../../src/gateway/gateway.ts";
 import { PickleSink, Unpickler } from "../../src/gateway/pickle.ts";
 import { PickleReader } from "../../src/metric/pickle.ts";
 import type { LineSink } from "../../src/gateway/sink.ts";
+import { volatile } from "./volatile.ts";
 import { fromLatin1 } from "../fuzz/fuzzer.ts";
 import { little } from "../fuzz/pickle-text.ts";
 import { eventually } from "../harness/system.ts";
@@ -28,7 +29,7 @@ function message(text: string): Buffer {
   return Buffer.concat([length, body]);
 }
 
-/** Takes lines; told to wait, it looks at them only then, as a sink may. */
+/** Takes lines; told to wait, it takes a copy and looks at it only then. */
 class Lines implements LineSink {
   taken: string[] = [];
   /** Lines given, taken or not. */
@@ -38,7 +39,8 @@ class Lines implements LineSink {
 
   take(chunk: Buffer): Promise<void> | undefined {
     this.given += chunk.toString("latin1").split("\n").length - 1;
-    const take = () => void this.taken.push(...chunk.toString("latin1").split("\n").slice(0, -1));
+    const text = chunk.toString("latin1");
+    const take = () => void this.taken.push(...text.split("\n").slice(0, -1));
     if (this.wait !== undefined) return this.wait.then(take);
     take();
     return undefined;
@@ -52,7 +54,7 @@ class Lines implements LineSink {
 function sinkOf(unpickler = new Unpickler(new Counters())) {
   const lines = new Lines();
   const hung = { up: false };
-  return { lines, hung, sink: new PickleSink(unpickler, lines, () => (hung.up = true)) };
+  return { lines, hung, sink: volatile(new PickleSink(unpickler, lines, () => (hung.up = true))) };
 }
 
 test("messages may be cut anywhere; bad ones cost themselves; a length over the bound ends the connection", async () => {

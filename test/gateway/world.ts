@@ -25,6 +25,7 @@ import type { Tenant } from "../../src/tenant/tenant.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { hearLog } from "../harness/log.ts";
 import { MemoryDisk } from "./spool-disk.ts";
+import { volatile } from "./volatile.ts";
 import { follow, withWorld, type World as DirectoryWorld } from "../tenant/directory-world.ts";
 
 export const ladder: Ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
@@ -70,6 +71,7 @@ export interface GatewayWorld extends DirectoryWorld {
 export async function withGateway(
   body: (world: GatewayWorld) => Promise<void>,
   spoolBytes?: number,
+  newRouter = createKernelRouter,
 ): Promise<void> {
   await withWorld(async (base) => {
     for (let shard = 0; shard < shards; shard++)
@@ -110,7 +112,7 @@ export async function withGateway(
     const gates = new Gates(rates, { tenantPoints: "off", tenantSeries: "off" });
     const gateOf = (tenant: Tenant) => gates.of(tenant);
     const routes = new Routes(directory, batchers, base.clock, ladder, gateOf);
-    const router = createKernelRouter();
+    const router = newRouter();
     const keys = new KeyCache(routes);
     const refusals = new Refusals(new RefusedLines(base.clock), new UnwantedSenders(base.clock, counters));
     const raw = (door: Door) => {
@@ -145,7 +147,7 @@ export async function withGateway(
         tally: new Tally(counters, "http"),
       }),
       members: [first, second],
-      sink: () => new RawSink({ ...raw("tcp"), peer: "127.0.0.1" }),
+      sink: () => volatile(new RawSink({ ...raw("tcp"), peer: "127.0.0.1" })),
       datagrams: (bytes, peer) => datagramSink.takeDatagram(bytes, peer),
       frames: (shard) => framesOf(base.bus, shard),
       lines: async (shard) =>
