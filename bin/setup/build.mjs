@@ -99,7 +99,10 @@ async function build({ root, env, signal, report }) {
     for (;;) {
       const hash = hashInputs(root);
       mkdirSync(aside, { recursive: true });
-      await Promise.all([compile(typescriptWords(root, aside)), compile(kernelWords(root, aside))]);
+      const both = [compile(typescriptWords(root, aside)), compile(kernelWords(root, aside))];
+      // Both have ended before the folder goes: one that still writes would bring it back.
+      const failed = (await Promise.allSettled(both)).find((one) => one.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
       if (hashInputs(root) === hash) {
         finish(root, aside, hash);
         report.end(`done in ${secondsSince(startedMs)} (${hash})`);
