@@ -138,6 +138,8 @@ function kernelWords(root, aside) {
     out,
     ...options.split(" "),
     "--noAssert",
+    // The names of functions beside the same code: profiles say them.
+    "--debug",
     "--stackSize",
     "0",
   ];
