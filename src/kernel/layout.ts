@@ -31,7 +31,13 @@ export class Layout {
 
   memory(): WebAssembly.Memory {
     if (!this.fits) throw new RangeError(`a kernel's memory has at most 4 GB, not ${this.#next} bytes`);
-    return new WebAssembly.Memory({ initial: this.#pages, maximum: this.#pages });
+    try {
+      return new WebAssembly.Memory({ initial: this.#pages, maximum: this.#pages });
+    } catch (cause) {
+      // It is address space, not memory, that is taken here; strict accounting (vm.overcommit_memory=2) counts it all.
+      const megabytes = Math.ceil((this.#pages * pageBytes) / 1e6);
+      throw new RangeError(`the system gives no ${megabytes} MB of address space for a kernel`, { cause });
+    }
   }
 
   get #pages(): number {
