@@ -6,6 +6,8 @@ import { Layout, rowViews, type Region } from "./layout.ts";
 
 /** More than a socket hands over at once, with the beginning of a line in front of it. */
 const inputBytes = 128 << 10;
+/** Where the input's last line has no end, its copy has one. */
+const outputBytes = inputBytes + 1;
 const runsMost = 1024;
 const runsBytes = 36 * runsMost;
 
@@ -21,7 +23,7 @@ class KernelRouter implements Router {
   constructor() {
     const layout = new Layout();
     this.#input = layout.add(inputBytes);
-    const output = layout.add(inputBytes);
+    const output = layout.add(outputBytes);
     const runs = layout.add(runsBytes);
     this.#kernel = createKernel(layout);
     const { buffer, bytes, exports, rows } = this.#kernel;

@@ -15,11 +15,11 @@ export function pick<T>(random: Random, values: readonly [T, ...T[]]): T {
 
 /** Bytes as a text of the same length, one character a byte, and back. */
 export function latin1(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 export function fromLatin1(text: string): Uint8Array {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+  return new Uint8Array(Buffer.from(text, "latin1"));
 }
 
 export function utf8(text: string): string {

@@ -6,6 +6,7 @@ import type { Fuzzer } from "./fuzzer.ts";
 import { kernelAggregatorFuzzer } from "./kernel-aggregator.ts";
 import { kernelLineFuzzer } from "./kernel-line.ts";
 import { kernelNumberFuzzer } from "./kernel-number.ts";
+import { kernelRouterFuzzer } from "./kernel-router.ts";
 import { lineFuzzer } from "./line.ts";
 import { msgpackFuzzer } from "./msgpack.ts";
 import { nameFuzzer } from "./name.ts";
@@ -23,6 +24,7 @@ export const fuzzers: readonly Fuzzer[] = [
   kernelLineFuzzer,
   nameFuzzer,
   routerFuzzer,
+  kernelRouterFuzzer,
   statsdFuzzer,
   statsdAggregatorFuzzer,
   aggregatorFuzzer,

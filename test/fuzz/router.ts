@@ -31,21 +31,28 @@ export function oracleRows(text: string, keyed: boolean): Row[] {
   );
 }
 
-/** Feeds packets as a door does, keeping what was not consumed. */
-export function routePackets(router: Router, packets: readonly Uint8Array[], keyed: boolean): Row[] {
+/** Feeds packets as a door does, keeping what was not consumed. `look` sees what each call left in the router. */
+export function routePackets(
+  router: Router,
+  packets: readonly Uint8Array[],
+  keyed: boolean,
+  look?: (rows: readonly Row[]) => void,
+): Row[] {
   const rows: Row[] = [];
   let kept = new Uint8Array();
   let skipping = false;
   const route = (bytes: Uint8Array, last: boolean) => {
     let at = 0;
-    for (;;) {
+    do {
       router.route(bytes, at, bytes.length, { keyed, last, skipping });
       const { lines } = router;
-      at = lines.consumed;
+      const got = routedRows(router, bytes);
+      rows.push(...got);
+      look?.(got);
       skipping = lines.skipping;
-      for (let row = 0; row < lines.count; row++) rows.push(rowOf(router, bytes, row));
-      if (lines.count < lines.from.length) break;
-    }
+      if (lines.consumed === at) break;
+      at = lines.consumed;
+    } while (at < bytes.length);
     kept = bytes.slice(at);
     assert.ok(kept.length <= unconsumedBytesMax, `kept ${kept.length} bytes`);
   };
@@ -59,6 +66,11 @@ export function routePackets(router: Router, packets: readonly Uint8Array[], key
   assert.equal(kept.length, 0);
   assert.equal(skipping, false);
   return rows;
+}
+
+/** What the last call left. */
+export function routedRows(router: Router, bytes: Uint8Array): Row[] {
+  return Array.from({ length: router.lines.count }, (_, row) => rowOf(router, bytes, row));
 }
 
 function rowOf(router: Router, bytes: Uint8Array, row: number): Row {

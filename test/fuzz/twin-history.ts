@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { Random } from "../../src/base/random.ts";
 import type { Aggregator, Deltas } from "../../src/kernel/kernel.ts";
 import { reasons } from "../../src/metric/reason.ts";
-import { pick, utf8 } from "./fuzzer.ts";
+import { latin1, pick, utf8 } from "./fuzzer.ts";
 import { lineText, nameText } from "./line-text.ts";
 import { numberText } from "./number-text.ts";
 import { statsdText } from "./statsd.ts";
@@ -119,7 +119,7 @@ export class Twins {
     this.#other = other;
     for (const [i, aggregator] of [one, other].entries())
       aggregator.admitBy((tenant, name, series) => {
-        const text = textOf(name);
+        const text = latin1(name);
         const isDenied = text.charCodeAt(text.length >> 1) % 16 < this.#deniedShare * 16;
         this.#told[i]?.push([`admit ${tenant} ${series} ${isDenied}`, text, 0]);
         return !isDenied;
@@ -151,7 +151,7 @@ export class Twins {
         assert.equal(line.buffer, lines.buffer, "a refused line is a view of the section");
         told.push([
           reasons[reason] ?? `reason ${reason}`,
-          textOf(line.subarray(0, 2000)),
+          latin1(line.subarray(0, 2000)),
           line.byteOffset - lines.byteOffset,
         ]);
         assert.ok(line.byteOffset - lines.byteOffset + line.length <= lines.length);
@@ -187,14 +187,9 @@ export class Twins {
   compareNames(): void {
     for (let series = 0; series < this.#one.seriesCount; series++) {
       assert.equal(this.#other.seriesTenant(series), this.#one.seriesTenant(series));
-      assert.equal(textOf(this.#other.seriesName(series)), textOf(this.#one.seriesName(series)));
+      assert.equal(latin1(this.#other.seriesName(series)), latin1(this.#one.seriesName(series)));
     }
   }
-}
-
-/** As latin1 does, quickly. */
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 const bits = new DataView(new ArrayBuffer(8));
