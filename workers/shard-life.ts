@@ -3,6 +3,7 @@ import { messageOf, Outage } from "../src/base/errors.ts";
 import type { Reader, RecordedFrame } from "../src/bus/bus.ts";
 import type { ShardState, ShardStore } from "../src/store/store.ts";
 import { Batch } from "./batch.ts";
+import { CommitPace } from "./commit-pace.ts";
 import type { Deletions } from "./deletions.ts";
 import type { ShardProgress } from "./messages.ts";
 import { SeriesRoom } from "./series-room.ts";
@@ -11,15 +12,13 @@ import { trimRecord, type TrimOptions } from "./trim.ts";
 
 /** S6. Frames queued behind a commit; beyond it the reader is closed until they are worked off. */
 const queueBytesMax = 32 << 20;
-const uncommittedRowsMax = 1_000_000;
+/** Each takes 120 bytes of the kernel's memory, which never shrinks. */
+const uncommittedRowsMax = 400_000;
 const uncommittedBytesMax = 128 << 20;
 /** New names of one commit: they and their tree entries lie in memory together, and other commits wait for them. */
 const unnamedSeriesMax = 20_000;
 /** Far enough below the aggregator's own bound for the new series of one commit. */
 const seriesCachedMaxDefault = 4_000_000;
-/** A commit should not take more than this share of the time: under load the interval grows. */
-const commitShare = 4;
-const commitMsMost = 1000;
 const trimEveryMs = 10_000;
 const forgetEveryMs = 600_000;
 const retireEveryMs = 3_600_000;
@@ -54,7 +53,9 @@ export class Life {
   #wake: () => void = () => {};
   /** When the next commit is due, monotonic ms; undefined while there is nothing to commit. */
   #dueMs: number | undefined;
-  #commitMs = 0;
+  readonly #pace: CommitPace;
+  #committedMs: number;
+  #committedPoints = 0;
   #nextTrimMs: number;
   /** Committed since the trimmer last looked, and after how much it should look again; bytes. */
   #untrimmedBytes = 0;
@@ -86,6 +87,8 @@ export class Life {
       seriesLimits && refusedNames && new SeriesRoom(seriesLimits, store, refusedNames),
       options.refusedLines,
     );
+    this.#pace = new CommitPace(options.commitMs);
+    this.#committedMs = options.clock.monotonicMs();
     this.#epoch = state.epoch;
     this.#offset = state.offset;
     this.#incarnation = state.incarnation;
@@ -230,7 +233,7 @@ export class Life {
           keyed !== undefined && (await this.#store.keyedApplied([keyed], recorded.timeMs))[0] === true;
         this.#batch.apply(recorded, decoded, stored);
         if (this.#batch.isUndecided) await this.#batch.decide();
-        this.#dueMs ??= clock.monotonicMs() + this.#intervalMs();
+        this.#dueMs ??= clock.monotonicMs() + this.#pace.intervalMs;
       }
       taken++;
       this.#queueBytes -= recorded.data.length;
@@ -285,14 +288,10 @@ export class Life {
     );
   }
 
-  /** Longer when commits are slow: then a row holds more points. */
-  #intervalMs(): number {
-    return Math.min(commitMsMost, Math.max(this.#options.commitMs, this.#commitMs * commitShare));
-  }
-
   async #commit(): Promise<Ended | undefined> {
     const { clock, log, shard } = this.#options;
     const started = clock.monotonicMs();
+    const waitingBytes = this.#queueBytes;
     const { bytes } = this.#batch;
     const commit = this.#batch.commit(this.#epoch, this.#offset, this.#incarnation);
     const result = await this.#store.commit(commit);
@@ -315,7 +314,17 @@ export class Life {
     this.#frameTimeMs = commit.frameTimeMs;
     this.#untrimmedBytes += bytes;
     this.#dueMs = undefined;
-    this.#commitMs = clock.monotonicMs() - started;
+    const now = clock.monotonicMs();
+    const { points } = this.#batch.counts;
+    this.#pace.committed({
+      tookMs: now - started,
+      sinceMs: now - this.#committedMs,
+      points: points - this.#committedPoints,
+      rows: commit.deltas.count,
+      waitingBytes,
+    });
+    this.#committedMs = now;
+    this.#committedPoints = points;
     this.#counts.commits++;
     this.#counts.rows += commit.deltas.count;
     this.#report(
@@ -323,7 +332,7 @@ export class Life {
         doing: "ingesting",
         offset: this.#offset,
         receivedAtMs: commit.receivedAtMs,
-        commitMs: this.#commitMs,
+        commitMs: now - started,
         ...this.#batch.counts,
         ...this.#counts,
       },
