@@ -62,8 +62,8 @@ export interface Router {
   readonly lines: RoutedLines;
   /**
    * Splits bytes[from, to) into lines and judges each by grammar. Takes whole lines only, unless `last` says that
-   * nothing follows; stops when the rows are full. The answer is in `lines`. What it leaves, if the rows are not
-   * full, is the beginning of one line: at most 16 KB.
+   * nothing follows; stops when the rows are full, or when it has as many bytes as it takes at once: call again until
+   * nothing is consumed. The answer is in `lines`. What is left then is the beginning of one line: at most 16 KB.
    */
   route(bytes: Uint8Array, from: number, to: number, options: RouteOptions): void;
 }
