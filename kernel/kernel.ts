@@ -13,6 +13,7 @@ export {
   addAlias,
   addSeries,
   configureNames,
+  entryBytesUsed,
   findSeries,
   hasRoomFor,
   seriesCount,

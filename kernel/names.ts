@@ -34,6 +34,7 @@ let places: usize = 0;
 let seriesMost: u32 = 0;
 let seriesUsed: u32 = 0;
 let aliasesUsed: u32 = 0;
+let aliasBytes: usize = 0;
 let entries: usize = 0;
 let entriesMost: usize = 0;
 let entriesUsed: usize = 0;
@@ -63,6 +64,11 @@ export function configureNames(
 /** Series known. */
 export function seriesCount(): u32 {
   return seriesUsed;
+}
+
+/** Of the entries' region: what is taken. */
+export function entryBytesUsed(): usize {
+  return entriesUsed;
 }
 
 // @ts-ignore: decorator
@@ -182,7 +188,11 @@ export function addSeries(tenant: i32, at: usize, length: u32): i32 {
 
 /** Another way of writing the name of a series. Where there is no room it is not remembered. */
 export function addAlias(tenant: i32, at: usize, length: u32, series: u32): void {
-  if (aliasesUsed == seriesMost || entriesUsed + entryBytes(length) > entriesMost) return;
+  const bytes = entryBytes(length);
+  if (aliasesUsed == seriesMost || entriesUsed + bytes > entriesMost) return;
+  // Whoever writes one name in many ways shall not take the room of everybody's new names.
+  if (aliasBytes + bytes > entriesMost / 4) return;
+  aliasBytes += bytes;
   aliasesUsed++;
   const place = keep(tenant, at, length, length | aliasFlag, series);
   insert(hashName(tenant, at, length), place + 1);

@@ -109,6 +109,11 @@ export class Batch {
     return this.#aggregator.openRows;
   }
 
+  /** The cache of series should be made anew. */
+  get isCrowded(): boolean {
+    return this.#aggregator.isCrowded;
+  }
+
   get seriesCount(): number {
     return this.#aggregator.seriesCount;
   }

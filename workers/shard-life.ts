@@ -307,7 +307,8 @@ export class Life {
     this.#batch.committed(result.ids);
     if (
       this.#batch.seriesCount >= (this.#options.seriesCachedMax ?? seriesCachedMaxDefault) ||
-      this.#batch.droppedSeries >= droppedSeriesMax
+      this.#batch.droppedSeries >= droppedSeriesMax ||
+      this.#batch.isCrowded
     )
       this.#batch.renew(this.#options.newAggregator());
     this.#offset = commit.to;

@@ -16,6 +16,7 @@ export interface KernelExports {
     entriesBytes: number,
   ): void;
   seriesCount(): number;
+  entryBytesUsed(): number;
   findSeries(tenant: number, at: number, length: number): number;
   hasRoomFor(length: number): number;
   addSeries(tenant: number, at: number, length: number): number;

@@ -84,6 +84,10 @@ class KernelAggregator implements Aggregator {
     return this.#names.count;
   }
 
+  get isCrowded(): boolean {
+    return this.#names.isCrowded;
+  }
+
   seriesTenant(local: number): number {
     return this.#names.tenant(local);
   }

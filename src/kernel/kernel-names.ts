@@ -15,6 +15,7 @@ const lengthMask = 0xffff;
 /** Room for names and their heads, for each series there may be. */
 const entryBytesPerSeries = 112;
 const entryBytesLeast = 1 << 20;
+const crowdedShare = 0.75;
 /** The longest name of any kind, and the longest that the kernel's secret covers. */
 export const scratchBytes = 1088;
 
@@ -63,6 +64,11 @@ export class KernelNames implements SeriesNames {
 
   get count(): number {
     return this.#exports.seriesCount();
+  }
+
+  /** Most of the room for names is taken. */
+  get isCrowded(): boolean {
+    return this.#exports.entryBytesUsed() >>> 0 > crowdedShare * this.#regions.entries.bytes;
   }
 
   tenant(series: number): number {

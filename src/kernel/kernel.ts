@@ -133,6 +133,8 @@ export interface Aggregator {
   readonly openRows: number;
   /** Series known, all tenants. */
   readonly seriesCount: number;
+  /** Little room is left for new names: another, empty one should take its place before they are refused. */
+  readonly isCrowded: boolean;
   /**
    * Tenant number and canonical name of a series by local number: what the store needs to give it an id. Local
    * numbers count from 0 in the order of first points. The name is a view that never changes.

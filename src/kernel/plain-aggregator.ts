@@ -60,6 +60,11 @@ class PlainAggregator implements Aggregator {
     return this.#table.count;
   }
 
+  /** Its memory grows. */
+  get isCrowded(): boolean {
+    return false;
+  }
+
   seriesTenant(local: number): number {
     return this.#table.tenant(local);
   }

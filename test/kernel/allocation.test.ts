@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { seededRandom } from "../../src/base/random.ts";
-import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
+import { createKernelAggregator } from "../../src/kernel/kernel-aggregator.ts";
+import { createKernelRouter } from "../../src/kernel/kernel-router.ts";
+import type { Aggregator, Router } from "../../src/kernel/kernel.ts";
+import { createPlainAggregator, type AggregatorOptions } from "../../src/kernel/plain-aggregator.ts";
 import { createPlainRouter } from "../../src/kernel/plain-router.ts";
 import { createStatsdRouter } from "../../src/kernel/statsd-router.ts";
 
@@ -39,7 +42,15 @@ function heapBytesPerLine(run: () => void, enough = bytesPerLineMax): number {
   return best;
 }
 
-test("a million lines allocate next to nothing", () => {
+const halves = [
+  { name: "plain", createRouter: createPlainRouter, createAggregator: createPlainAggregator },
+  { name: "kernel", createRouter: createKernelRouter, createAggregator: createKernelAggregator },
+];
+
+for (const { name, createRouter, createAggregator } of halves)
+  test(`${name}: a million lines allocate next to nothing`, () => measure(createRouter(), createAggregator));
+
+function measure(router: Router, createAggregator: (options: AggregatorOptions) => Aggregator): void {
   const random = seededRandom(8);
   const lines = Array.from({ length: frameLines }, (_, i) => {
     const value = [String(random.below(1e9)), (random.next() * 100).toFixed(3), String(random.next() * 100)][
@@ -48,13 +59,12 @@ test("a million lines allocate next to nothing", () => {
     return `servers.host${i % 500}.app.requests.m${i % 4} ${value} ${now - (i % 7 === 0 ? 10 * (i % 5) : 0)}\n`;
   });
   const frame = new TextEncoder().encode(lines.join(""));
-  const router = createPlainRouter();
   const options = { keyed: true, last: true };
   const route = () => {
     for (let at = 0; at < frame.length; at = router.lines.consumed)
       router.route(frame, at, frame.length, options);
   };
-  const aggregator = createPlainAggregator({ stepSeconds: 10, seed: random.bytes(8) });
+  const aggregator = createAggregator({ stepSeconds: 10, seed: random.bytes(8) });
   const refuse = () => assert.fail("all lines are good");
   const ingest = () => {
     aggregator.ingest(1, frame, now * 1000, refuse);
@@ -64,7 +74,7 @@ test("a million lines allocate next to nothing", () => {
   assert.ok(routed < bytesPerLineMax, `route: ${routed} bytes a line`);
   const ingested = heapBytesPerLine(ingest);
   assert.ok(ingested < bytesPerLineMax, `ingest: ${ingested} bytes a line`);
-});
+}
 
 test("StatsD lines are routed without allocating, and aggregated with a boxed double each at most", () => {
   const lines = Array.from(

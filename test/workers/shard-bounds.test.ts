@@ -1,6 +1,7 @@
 // What an actor that lives for long keeps, and what it lets go.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createKernelAggregator } from "../../src/kernel/kernel-aggregator.ts";
 import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
 import { hourMs, World } from "./world.ts";
 
@@ -47,4 +48,25 @@ test("S6: a cache of series that is full is dropped, and every series goes on be
     );
     assert.deepEqual(await world.books(tenant), ["tcp stored 30"]);
   }
+});
+
+test("when long names have taken most of the room, the cache is made anew before any is refused", async () => {
+  const world = await World.start();
+  let made = 0;
+  const running = world.run({
+    newAggregator: () => {
+      made++;
+      return createKernelAggregator({ stepSeconds: 1, seed: world.random.bytes(8), seriesMax: 10_000 });
+    },
+  });
+  // A megabyte has room for a thousand of them; each frame is a commit.
+  for (let n = 0; n < 30; n++) {
+    const lines = Array.from({ length: 100 }, (_, i) => `${n}.${i}.${"n".repeat(990)} 1`);
+    await world.record(world.frame([...lines, "old 1"], { n }));
+    await world.clock.pass(1000);
+  }
+  running.actor.stop();
+  await running.ended;
+  assert(made > 3, `${made} caches`);
+  assert.deepEqual(await world.books("t1"), ["tcp stored 3030"]);
 });
