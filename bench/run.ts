@@ -5,6 +5,7 @@ const benches: Record<string, () => Promise<{ run(words: string[]): Promise<void
   doors: () => import("./doors.ts"),
   find: () => import("./find.ts"),
   ingest: () => import("./ingest.ts"),
+  record: () => import("./record.ts"),
   replay: () => import("./replay.ts"),
   store: () => import("./store.ts"),
   year: () => import("./year.ts"),

@@ -25,13 +25,7 @@ export class Usage {
 
   /** User and system seconds of each process until now. */
   cpuSeconds(): Record<string, number> {
-    return Object.fromEntries(
-      Object.entries(this.pids).map(([name, pid]) => {
-        const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-        const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-        return [name, (Number(fields[11]) + Number(fields[12])) / ticksPerSecond];
-      }),
-    );
+    return Object.fromEntries(Object.entries(this.pids).map(([name, pid]) => [name, cpuSecondsOf(pid)]));
   }
 
   /** MB, the most each process had until now, as seen ten times a second: all, and its own without mapped files. */
@@ -50,6 +44,13 @@ export class Usage {
       this.#anonKb[name] = Math.max(this.#anonKb[name] ?? 0, kb("RssAnon"));
     }
   }
+}
+
+/** User and system seconds of a process until now. */
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
 /** CPU seconds per million points, of each process and of all together. */

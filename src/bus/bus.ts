@@ -45,7 +45,10 @@ export interface RecordedFrame {
 }
 
 export interface ReaderOptions {
-  /** Called in order. While it has not returned, nothing more is delivered; bytes in flight are bounded. */
+  /**
+   * Called in order. While it has not returned, nothing more is delivered; bytes in flight are bounded. A frame's `data`
+   * stays as it is for as long as anybody holds it, unless it is given back by `release`.
+   */
   onFrame(frame: RecordedFrame): void;
   /** The reader can't go on (connection, stream gone): open a new one. Called once. */
   onEnd(error: Error): void;
@@ -99,7 +102,10 @@ export interface Bus {
   ensureStream(shard: number, options: StreamOptions): Promise<StreamState>;
   /** stream-missing when there is none. */
   streamState(shard: number): Promise<StreamState>;
-  /** `data` is the caller's again when this settles. */
+  /**
+   * Not copied: `data` must stay as it is until this settles. After bus-timeout it may still be on its way: it must stay
+   * until a later try with the same id got its answer, or the connection was lost.
+   */
   publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck>;
   /** Whoever got a frame from a reader is done with its `data`: the memory may be used for another. Need not be said. */
   release(data: Uint8Array): void;

@@ -43,7 +43,7 @@ export class Acks {
     life.onLost((why) => this.#failAll(why));
   }
 
-  /** `data` is copied before the next turn of the loop. Rejects with an Outage; never tries twice (B1). */
+  /** `data` is not copied (bus.ts). Rejects with an Outage; never tries twice (B1). */
   publish(shard: number, messageId: string, data: Uint8Array): Promise<PublishAck> {
     if (this.#life.lost !== undefined) return Promise.reject(this.#life.lost);
     if (this.#slots.size >= waitingMax)
