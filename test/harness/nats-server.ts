@@ -21,6 +21,8 @@ export interface NatsServerOptions {
   maxFileStore?: number;
   /** Default 8 MB. */
   maxPayload?: number;
+  /** Files of a certificate and its key: then it takes TLS only. */
+  tls?: { cert: string; key: string };
 }
 
 export interface NatsServer {
@@ -198,9 +200,13 @@ class Server implements NatsServer {
   }
 
   #config(): string {
+    const { tls } = this.#options;
     return [
       `listen: "127.0.0.1:${this.#port}"`,
       `max_payload: ${this.#options.maxPayload ?? 8 * 1024 * 1024}`,
+      ...(tls === undefined
+        ? []
+        : [`tls { cert_file: ${JSON.stringify(tls.cert)}, key_file: ${JSON.stringify(tls.key)} }`]),
       "jetstream {",
       `  store_dir: ${JSON.stringify(join(this.folder, "jetstream"))}`,
       `  max_file_store: ${this.#options.maxFileStore ?? 4 * 1024 ** 3}`,
