@@ -14,7 +14,7 @@ interface Probes extends KernelExports {
 
 /** What is set before and behind: more than any vector reads. */
 const aroundBytes = 192;
-const inputBytes = 1 << 17;
+const inputBytes = 1 << 22;
 
 export interface ProbedLine {
   blank: boolean;

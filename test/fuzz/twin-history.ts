@@ -192,20 +192,16 @@ export class Twins {
   }
 }
 
-const bits = new DataView(new ArrayBuffer(8));
-
-/** A double to the bit; NaN is NaN. */
-function hex(value: number): string {
-  if (Number.isNaN(value)) return "nan";
-  bits.setFloat64(0, value);
-  return bits.getBigUint64(0).toString(16);
+/** Told apart to the bit, but for NaN. */
+function exact(value: number): string {
+  return Object.is(value, -0) ? "-0" : String(value);
 }
 
 /** A commit as a text, in an order of its own: rows may come in any. */
 function shown(aggregator: Aggregator, deltas: Deltas): string {
   const rows = Array.from({ length: deltas.count }, (_, i) => {
     const { series, bucket, points, sum, min, max, last, lastSeconds, lastReceivedAtMs } = deltas;
-    const values = [sum, min, max, last, lastReceivedAtMs].map((column) => hex(column[i] ?? 0)).join(" ");
+    const values = [sum, min, max, last, lastReceivedAtMs].map((column) => exact(column[i] ?? 0)).join(" ");
     const sketch = deltas.sketches?.get(i);
     const bytes = sketch === undefined ? "" : Buffer.from(sketch).toString("hex");
     return `${series[i]} ${bucket[i]} ${points[i]} ${values} ${lastSeconds[i]} ${bytes}`;
