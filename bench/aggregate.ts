@@ -21,6 +21,7 @@ const many = 100_000;
 const workloads: Record<string, Workload> = {
   "10k": { series: 10_000, order: "turn" },
   "10kLate": { series: 10_000, order: "turn", late: 0.05 },
+  "10kRandom": { series: 10_000, order: "random" },
   "10kClocks": { series: 10_000, order: "random", clocks: true },
   "500k": { series: 500_000, order: "random" },
   "5M": { series: 5_000_000, order: "random" },
