@@ -10,7 +10,7 @@ import { SeriesRoom } from "./series-room.ts";
 import type { Ended, ShardActorOptions } from "./shard-actor.ts";
 import { trimRecord, type TrimOptions } from "./trim.ts";
 
-/** S6. Frames queued behind a commit; beyond it the reader is closed until they are worked off. */
+/** S6. Frames queued behind a commit; beyond it the reader, which is told, is closed until they are worked off. */
 const queueBytesMax = 32 << 20;
 /** Each takes 120 bytes of the kernel's memory, which never shrinks. */
 const uncommittedRowsMax = 400_000;
@@ -180,6 +180,7 @@ export class Life {
         if (this.#queueBytes > queueBytesMax) this.#closeReader();
         this.#wake();
       },
+      waitingBytes: () => this.#queueBytes,
       onEnd: (error) => {
         if (opening !== this.#opening) return;
         this.#ended ??= error instanceof Outage ? error : new Outage("bus-unavailable", messageOf(error));
@@ -242,6 +243,7 @@ export class Life {
     }
     if (taken > 0) {
       this.#queue = this.#queue.slice(taken);
+      this.#reader?.more?.();
       this.#report({ read: this.#batch.read, ...this.#batch.counts, series: this.#batch.seriesCount });
     }
   }

@@ -50,11 +50,15 @@ export interface ReaderOptions {
    * stays as it is for as long as anybody holds it, unless it is given back by `release`.
    */
   onFrame(frame: RecordedFrame): void;
+  /** Bytes of frames that were given and wait to be worked off: the reader asks for less. Say `more` when they get less. */
+  waitingBytes?: () => number;
   /** The reader can't go on (connection, stream gone): open a new one. Called once. */
   onEnd(error: Error): void;
 }
 
 export interface Reader {
+  /** `waitingBytes` says less than before. */
+  more?(): void;
   close(): Promise<void>;
 }
 

@@ -4,7 +4,8 @@
 //
 // F1. Deliveries are counted by the server: one that is missing ends the feed before a later message is given.
 // F2. `onEnd` comes once, unless the feed was closed before; nothing comes after it.
-// F3. Asked for and not yet given: about 16 MB. The count asked for follows the size of recent messages.
+// F3. Asked for and not yet given, and what its user says that waits there: about 16 MB together. The count asked for
+//     follows the size of recent messages.
 import { AckPolicy, ReplayPolicy, type ConsumerConfig, type ConsumerInfo } from "@nats-io/jetstream";
 import { createInbox, nanos, type Msg, type Subscription } from "nats";
 import type { Clock } from "../base/clock.ts";
@@ -32,6 +33,8 @@ export interface FeedOptions {
   clock: Clock;
   /** What throws in here ends the feed with that error. */
   onMessage(message: FeedMessage): void;
+  /** Bytes that were given and wait to be worked off. When they get less, say `more`. */
+  waitingBytes?: () => number;
   /** Everything there was has been given, and the server says that it waits. Comes again and again. */
   onIdle?(): void;
   onEnd(error: Error): void;
@@ -100,6 +103,11 @@ export class Feed {
     await this.#deleteConsumer();
   }
 
+  /** What waited was worked off. */
+  more(): void {
+    this.#ask();
+  }
+
   #receive(error: Error | null, message: Msg): void {
     if (this.#ended) return;
     try {
@@ -151,9 +159,10 @@ export class Feed {
 
   #ask(): void {
     if (this.#ended) return;
-    const wanted = Math.floor(inFlightBytes / Math.max(1, this.#sizeGuess));
-    const bounded = Math.min(inFlightMost, Math.max(inFlightLeast, wanted));
-    if (this.#asked > bounded * 0.75) return;
+    const room = inFlightBytes - (this.#options.waitingBytes?.() ?? 0);
+    const wanted = Math.floor(room / Math.max(1, this.#sizeGuess));
+    const bounded = room > 0 ? Math.min(inFlightMost, Math.max(inFlightLeast, wanted)) : 0;
+    if (this.#asked > bounded * 0.75 || bounded === 0) return;
     const batch = bounded - Math.max(0, this.#asked);
     const pull = { batch, expires: nanos(pullExpiresMs), idle_heartbeat: nanos(heartbeatMs) };
     this.#asked = Math.max(0, this.#asked) + batch;
@@ -172,7 +181,8 @@ export class Feed {
       if (this.#ended) return;
       const nowMs = clock.monotonicMs();
       // When this thread itself was held up, what came meanwhile lies unread in the socket: look again later.
-      if (nowMs - dueMs > heartbeatMs) this.#heardMs = nowMs;
+      // Nor does the server send any while nothing is asked of it.
+      if (nowMs - dueMs > heartbeatMs || this.#asked <= 0) this.#heardMs = nowMs;
       if (nowMs - this.#heardMs > 3 * heartbeatMs)
         this.#end(new Outage("bus-timeout", `${this.#options.stream}: the server's heartbeats stay out`));
       else this.#cancelWatch = this.#watchSoon();

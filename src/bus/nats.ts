@@ -81,6 +81,7 @@ class NatsBus implements Bus {
       clock: this.#options.clock,
       onMessage: ({ sequence, timeMs, data }) => options.onFrame({ sequence, timeMs, data }),
       onEnd: (error) => options.onEnd(error),
+      ...(options.waitingBytes && { waitingBytes: options.waitingBytes }),
     });
   }
 
