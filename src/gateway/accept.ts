@@ -197,7 +197,7 @@ export class RawSink implements LineSink {
     const { keys, door, kind, tally } = this.#options;
     const first = runs.firstRow[run] as number;
     const route = keys.of(bytes, lines.keyFrom[first] as number, lines.keyTo[first] as number);
-    if (route.kind !== "tenant" || route.gate !== undefined) return 0;
+    if (route.kind !== "tenant") return 0;
     if (!this.#owned && !this.#mayCome(route)) return 0;
     const { batcher, tenant } = route;
     const text = runs.text.subarray(runs.textFrom[run], runs.textTo[run]);
@@ -206,6 +206,7 @@ export class RawSink implements LineSink {
     if ((runs.leastSeconds[run] as number) < oldestHeld(nowSeconds, route.reach)) return 0;
     if ((runs.mostSeconds[run] as number) > nowSeconds + aheadSecondsMax) return 0;
     const rows = runs.rows[run] as number;
+    if (route.gate?.passRun(rows, runs.longestName[run] as number) === false) return 0;
     this.#feeds(batcher.shard);
     batcher.appendLines(tenant.id, door, kind, text, rows);
     tally.accepted(batcher.shard, rows);

@@ -69,6 +69,16 @@ class Gate implements LineGate {
     return tagsOf(bytes, from, nameTo) + dogTags > tags ? reasonCode["tags-limit"] : 0;
   }
 
+  passRun(lines: number, longestNameBytes: number): boolean {
+    if (!this.passNames(longestNameBytes)) return false;
+    return this.#limits.pointsPerSecond === Infinity || this.#bucketNow().takeAtOnce(lines);
+  }
+
+  passNames(longestNameBytes: number): boolean {
+    const { nameBytes, tags } = this.#limits;
+    return longestNameBytes <= nameBytes && tags === Infinity;
+  }
+
   waitMs(): number {
     return this.#limits.pointsPerSecond === Infinity ? 0 : this.#bucketNow().waitMs();
   }

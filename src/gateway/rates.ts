@@ -96,6 +96,14 @@ export class Bucket {
     return true;
   }
 
+  /** Lines that would all pass one by one, as things are now. With no, nothing has happened. */
+  takeAtOnce(lines: number): boolean {
+    if (this.#tokens < lines) return false;
+    this.offered += lines;
+    this.#tokens -= lines;
+    return true;
+  }
+
   /** Until a request may come in, ms. */
   waitMs(): number {
     if (this.#tokens < 1) this.#fill();

@@ -4,18 +4,16 @@
 // R2. What can't be admitted whole is not begun: a refusal for lack of room or bus has recorded nothing.
 // R3. A keyed request is cut by its body alone, so a retry makes the same frames with the same ids, whatever else
 //     the gateway is doing.
-// R4. No key becomes a name: a line that begins with one, as on a raw door, is refused, whosever it is.
+// R4. No key becomes a name (request-lines.ts).
 import { createHash } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { Bus } from "../bus/bus.ts";
 import { frameBytesTarget, shardInFlightBytesMax } from "../config/limits.ts";
 import type { Router } from "../kernel/kernel.ts";
-import { aheadSecondsMax } from "../metric/bucket.ts";
-import { oldestHeld, type Reach } from "../metric/ladder-rules.ts";
+import type { Reach } from "../metric/ladder-rules.ts";
 import type { Door } from "../metric/frame.ts";
 import { isSeparator } from "../metric/line.ts";
-import { reasons, type Reason } from "../metric/reason.ts";
-import { keyEnd } from "../tenant/keys.ts";
+import type { Reason } from "../metric/reason.ts";
 import type { Tenant } from "../tenant/tenant.ts";
 import type { SentFrame, ShardBatcher } from "./batch.ts";
 import { keyedId } from "./keyed-id.ts";
@@ -23,6 +21,7 @@ import type { OpenFrame } from "./open-frame.ts";
 import type { LineGate } from "./routes.ts";
 import type { BadPoint } from "./points.ts";
 import type { Refusals } from "./refusals.ts";
+import { allPass, named, outside, takeLines } from "./request-lines.ts";
 import type { Tally } from "./tally.ts";
 
 export interface RefusedLine {
@@ -116,16 +115,27 @@ export class RequestAcceptor {
       const refusal = this.#admit(batcher, body.length) ?? this.#limited(gate, tenant, batcher, body);
       if (refusal !== undefined) return refusal;
       refused.next(body, bad);
-      const taken = this.#lines(body, 0, body.length, refused, (from, to, seconds) => {
-        const frame = batcher.frame(door);
-        const no = outside(seconds, frame.nowSeconds, reach) ?? named(gate, body, from, to);
-        if (no !== undefined) return no;
-        if (!frames.has(frame)) {
-          frames.add(frame);
-          sent.push(frame.whenSent());
-        }
-        batcher.append(tenant.id, door, "plaintext", body, from, to);
-        return undefined;
+      const goesInto = (frame: OpenFrame) => {
+        if (frames.has(frame)) return;
+        frames.add(frame);
+        sent.push(frame.whenSent());
+      };
+      const taken = takeLines(this.#options.router, body, 0, body.length, refused, {
+        line(from, to, seconds) {
+          const frame = batcher.frame(door);
+          const no = outside(seconds, frame.nowSeconds, reach) ?? named(gate, body, from, to);
+          if (no !== undefined) return no;
+          goesInto(frame);
+          batcher.append(tenant.id, door, "plaintext", body, from, to);
+          return undefined;
+        },
+        run(runs, run, text) {
+          const frame = batcher.frame(door);
+          if (!allPass(runs, run, frame.nowSeconds, reach, gate)) return false;
+          goesInto(frame);
+          batcher.appendLines(tenant.id, door, "plaintext", text, runs.rows[run] as number);
+          return true;
+        },
       });
       gate?.took(taken);
       accepted += taken;
@@ -166,12 +176,20 @@ export class RequestAcceptor {
       const to = cut(body, from);
       const lines = Buffer.allocUnsafe(to - from + 1);
       let length = 0;
-      const count = this.#lines(body, from, to, refused, (lineFrom, lineTo, seconds) => {
-        const no = outside(seconds, nowSeconds, reach) ?? named(gate, body, lineFrom, lineTo);
-        if (no !== undefined) return no;
-        length += body.copy(lines, length, lineFrom, lineTo);
-        lines[length++] = 0x0a;
-        return undefined;
+      const count = takeLines(this.#options.router, body, from, to, refused, {
+        line(lineFrom, lineTo, seconds) {
+          const no = outside(seconds, nowSeconds, reach) ?? named(gate, body, lineFrom, lineTo);
+          if (no !== undefined) return no;
+          length += body.copy(lines, length, lineFrom, lineTo);
+          lines[length++] = 0x0a;
+          return undefined;
+        },
+        run(runs, run, text) {
+          if (!allPass(runs, run, nowSeconds, reach, gate)) return false;
+          lines.set(text, length);
+          length += text.length;
+          return true;
+        },
       });
       if (count > 0) {
         const id = keyedId(tenant.id, key, bodyHash, batcher.shard, part);
@@ -235,42 +253,6 @@ export class RequestAcceptor {
     while (!ended.signal.aborted && !batcher.hasRoom(wanted, door))
       if ((await Promise.race([batcher.whenRoom(), patience])) === "waited") break;
     ended.abort();
-  }
-
-  /** R4. Hands each good line to `take`, which may still refuse it; answers how many were taken. */
-  #lines(
-    body: Buffer,
-    from: number,
-    to: number,
-    refused: Refused,
-    take: (from: number, to: number, seconds: number) => Reason | undefined,
-  ): number {
-    const { router } = this.#options;
-    const { lines } = router;
-    let taken = 0;
-    for (let at = from; at < to; at = lines.consumed) {
-      router.route(body, at, to, { keyed: false, last: true });
-      for (let i = 0; i < lines.count; i++) {
-        const code = lines.reason[i] as number;
-        const lineFrom = lines.from[i] as number;
-        const lineTo = lines.to[i] as number;
-        const key = keyEnd(body, lineFrom, lineTo);
-        if (key >= 0) {
-          refused.add(
-            "bad-name",
-            key + 1,
-            lineTo,
-            "the key goes into the request's credential, not before a name",
-          );
-          continue;
-        }
-        const reason = code === 0 ? take(lineFrom, lineTo, lines.seconds[i] as number) : reasons[code];
-        if (reason === undefined) taken++;
-        else refused.add(reason, lineFrom, lineTo);
-      }
-      if (lines.consumed === at) break;
-    }
-    return taken;
   }
 
   #book(tenant: Tenant, batcher: ShardBatcher, accepted: number, refused: Refused, peer: string): void {
@@ -393,17 +375,6 @@ class Refused {
 }
 
 /** NaN, a line without time stamp, compares false both times. */
-function outside(seconds: number, nowSeconds: number, reach: Reach): Reason | undefined {
-  if (seconds < oldestHeld(nowSeconds, reach)) return "too-old";
-  if (seconds > nowSeconds + aheadSecondsMax) return "too-new";
-  return undefined;
-}
-
-function named(gate: LineGate | undefined, body: Buffer, from: number, to: number): Reason | undefined {
-  const code = gate?.judgeName(body, from, to) ?? 0;
-  return code === 0 ? undefined : reasons[code];
-}
-
 /** Lines that are not blank. */
 function linesIn(body: Buffer): number {
   let lines = 0;

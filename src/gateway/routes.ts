@@ -20,6 +20,13 @@ export interface LineGate {
   judge(bytes: Buffer, from: number, to: number, kind?: Kind): number;
   /** The same for a line of a request, which was admitted as a whole: only its name is judged. */
   judgeName(bytes: Buffer, from: number, to: number, kind?: Kind): number;
+  /**
+   * So many plaintext lines at once, of which this is the longest name: whether all may pass, and then they count as
+   * sent. With no, nothing is said of any: each must be judged.
+   */
+  passRun(lines: number, longestNameBytes: number): boolean;
+  /** The same for lines of a request: only their names are judged. */
+  passNames(longestNameBytes: number): boolean;
   /** Whether a request may come in: 0, or ms after which it should be tried again. Then say one of these two: */
   waitMs(): number;
   /** Its lines that count as sent. */
