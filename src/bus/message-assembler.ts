@@ -6,11 +6,12 @@
 // Only these two are looked into, and only for their length; all else passes through as it came. What is no protocol at
 // all passes through too: the library says what is wrong with it.
 //
-// The chunks that are pushed may be overwritten afterwards.
+// The chunks that are pushed may be overwritten afterwards. Who reads into a place of its own asks `place` first: the
+// rest of a large message is best read where it belongs.
 //
 // M1. The bytes that come out are the bytes that went in, in their order.
-// M2. Everything is copied once: a message that came in pieces into a buffer of its own, which whoever gets it may give
-//     back to `buffers`.
+// M2. Everything is copied once, or not at all: a message that came in pieces lies in a buffer of its own, which whoever
+//     gets it may give back to `buffers`.
 // M3. What is kept back is one control line, or one message of the length it says, at most `messageBytesMax`.
 
 import type { LargeBuffers } from "../base/large-buffers.ts";
@@ -19,6 +20,8 @@ import type { LargeBuffers } from "../base/large-buffers.ts";
 const messageBytesMax = 64 << 20;
 /** More than any control line has. */
 const lineBytesMax = 64 << 10;
+/** A shorter rest is not worth a read of its own. */
+const restBytesMin = 32 << 10;
 const newline = 0x0a;
 const lineEndBytes = 2;
 
@@ -36,10 +39,19 @@ export class MessageAssembler {
     this.#buffers = buffers;
   }
 
+  /** Where the next bytes belong, as far as that is known; what was read there is pushed as any other chunk. */
+  place(): Buffer | undefined {
+    if (this.#message === undefined || this.#message.length - this.#filled < restBytesMin) return undefined;
+    return this.#message.subarray(this.#filled);
+  }
+
   push(chunk: Buffer): void {
     let bytes = chunk;
     let at = 0;
-    if (this.#message !== undefined) at = this.#fill(this.#message, bytes, 0);
+    if (this.#message !== undefined)
+      at = this.#isInPlace(this.#message, bytes)
+        ? this.#filledBy(this.#message, bytes.length)
+        : this.#fill(this.#message, bytes, 0);
     else if (this.#line !== undefined) {
       bytes = Buffer.concat([this.#line, bytes]);
       this.#line = undefined;
@@ -65,19 +77,26 @@ export class MessageAssembler {
     this.#pass(bytes, from, at);
   }
 
+  #isInPlace(message: Buffer, chunk: Buffer): boolean {
+    return chunk.buffer === message.buffer && chunk.byteOffset === message.byteOffset + this.#filled;
+  }
+
   #pass(bytes: Buffer, from: number, to: number): void {
     if (to > from) this.#out(Buffer.from(bytes.subarray(from, to)));
   }
 
   /** Answers how far the chunk belonged to the message. */
   #fill(message: Buffer, chunk: Buffer, from: number): number {
-    const taken = chunk.copy(message, this.#filled, from);
-    this.#filled += taken;
+    return from + this.#filledBy(message, chunk.copy(message, this.#filled, from));
+  }
+
+  #filledBy(message: Buffer, count: number): number {
+    this.#filled += count;
     if (this.#filled === message.length) {
       this.#message = undefined;
       this.#out(message);
     }
-    return from + taken;
+    return count;
   }
 }
 

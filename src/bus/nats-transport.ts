@@ -1,7 +1,8 @@
 // How bytes get to NATS and back: the library's transport with two ways of its own, by names that it keeps for
 // itself (its version is pinned). With MILLRACE_NATS_TRANSPORT=library the library does both.
 //
-// - What comes is read into one place again and again, and put together to whole messages (message-assembler.ts).
+// - What comes is read into one place again and again, and put together to whole messages (message-assembler.ts); the
+//   rest of a large message is read where it belongs.
 // - What goes is handed to the socket piece by piece, in one write, instead of being copied into one piece before.
 //   So a payload must stay as it is until the server has answered, or the connection is gone.
 //
@@ -37,7 +38,7 @@ export async function connectBy(own: OwnOptions, options: NodeConnectionOptions)
   return nc;
 }
 
-const readBytes = 256 << 10;
+const readBytes = 64 << 10;
 type Place = Parameters<NodeTransport["dial"]>[0];
 
 class OwnTransport extends NodeTransport {
@@ -52,13 +53,14 @@ class OwnTransport extends NodeTransport {
 
   override dial(place: Place): Promise<Socket> {
     this.#place = place;
+    const room = Buffer.allocUnsafeSlow(readBytes);
     return new Promise((resolve, reject) => {
       const socket = connectTo({
         host: place.hostname,
         port: place.port,
         noDelay: true,
         onread: {
-          buffer: Buffer.allocUnsafeSlow(readBytes),
+          buffer: () => this.#assembler?.place() ?? room,
           callback: (count, bytes) => {
             const read = Buffer.from(bytes.buffer, bytes.byteOffset, count);
             if (this.#assembler === undefined) socket.emit("data", Buffer.from(read));

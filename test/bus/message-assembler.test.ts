@@ -94,3 +94,31 @@ test("M2: what came whole is a copy too, and a large message's buffer is used ag
   assert.equal(second.buffer, buffer);
   assert.equal(Buffer.from(second).toString(), message("MSG a 1", "y".repeat(210_000)));
 });
+
+test("M2: the rest of a large message is read where it belongs, and what follows it is not", () => {
+  const seed = systemRandom.below(2 ** 31);
+  const random = seededRandom(seed);
+  let inPlace = 0;
+  for (let round = 0; round < 50; round++) {
+    const parts = Array.from({ length: 6 }, (_, i) =>
+      i % 2 === 0
+        ? message(`MSG a ${i}`, String(i).repeat(random.below(300_000)))
+        : "PING\r\n".repeat(random.below(9)),
+    );
+    const bytes = Buffer.from(parts.join(""));
+    const out: Buffer[] = [];
+    const assembler = new MessageAssembler((piece) => out.push(Buffer.from(piece)), new LargeBuffers());
+    const room = Buffer.alloc(40_000);
+    for (let at = 0; at < bytes.length; ) {
+      const place = assembler.place();
+      if (place !== undefined) inPlace++;
+      const into = place ?? room;
+      const count = bytes.copy(into, 0, at, at + 1 + random.below(into.length));
+      assembler.push(into.subarray(0, count));
+      at += count;
+      room.fill("!");
+    }
+    assert.deepEqual(Buffer.concat(out), bytes, `seed ${seed}`);
+  }
+  assert.ok(inPlace > 50, `${inPlace} reads in place`);
+});
