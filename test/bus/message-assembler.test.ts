@@ -98,11 +98,12 @@ test("M2: what came whole is a copy too, and a large message's buffer is used ag
 test("M2: the rest of a large message is read where it belongs, and what follows it is not", () => {
   const seed = systemRandom.below(2 ** 31);
   const random = seededRandom(seed);
+  const counted = Array.from({ length: 50_000 }, (_, i) => i).join(" ");
   let inPlace = 0;
   for (let round = 0; round < 50; round++) {
     const parts = Array.from({ length: 6 }, (_, i) =>
       i % 2 === 0
-        ? message(`MSG a ${i}`, String(i).repeat(random.below(300_000)))
+        ? message(`MSG a ${i}`, counted.slice(0, random.below(counted.length)))
         : "PING\r\n".repeat(random.below(9)),
     );
     const bytes = Buffer.from(parts.join(""));
