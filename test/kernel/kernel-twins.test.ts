@@ -175,3 +175,43 @@ test("late points: their table grows, shrinks and grows over what was there", ()
     assert.equal(twins.commit(), counted);
   }
 });
+
+test("late points: what a table of the commit before left behind is not found", () => {
+  const twins = twinsOf(20_000, 200_000);
+  const late = (from: number, to: number) => {
+    let text = "";
+    for (let i = from; i < to; i++) text += `late 1 ${now - 10 * i}\n`;
+    return text;
+  };
+  let others = "";
+  for (let i = 0; i < 10_000; i++) others += `other${i} 1 ${now}\n`;
+  twins.ingest("plaintext", 1, others + late(0, 3000), now * 1000);
+  twins.commit();
+  // More than then, among fewer rows: cells of that commit lie where this one has none yet.
+  twins.ingest("plaintext", 1, late(5000, 10_000) + late(0, 3000), now * 1000);
+  assert.equal(twins.commit(), 8000);
+});
+
+test("the router: input that fills its region, and blanks where a line was too long", () => {
+  const plain = createPlainRouter();
+  const kernel = createKernelRouter();
+  const f = (text: string) => {
+    const bytes = fromLatin1(text);
+    for (const router of [plain, kernel]) router.route(bytes, 0, bytes.length, { keyed: false, last: true });
+    assert.equal(kernel.lines.count, plain.lines.count);
+    const { runs } = kernel.lines;
+    assert.equal(runs?.count, 1);
+    const routed = Buffer.from(runs.text.subarray(runs.textFrom[0], runs.textTo[0])).toString("latin1");
+    assert.ok(routed === `${text}\n`, `${routed.length} bytes of ${text.length} and a line end`);
+  };
+  const line = `${"n".repeat(994)} 1 12\n`;
+  for (const less of [0, 1, 2]) f(`${line.repeat(131)}${"m".repeat(131_072 - 131_000 - 2 - less)} 1`);
+  for (const router of [plain, kernel]) {
+    const tooLong = fromLatin1("x".repeat(16_385));
+    router.route(tooLong, 0, tooLong.length, { keyed: false, last: false });
+    assert.deepEqual([router.lines.count, router.lines.skipping], [1, true]);
+    const blanks = fromLatin1("\n  ");
+    router.route(blanks, 0, blanks.length, { keyed: false, last: false, skipping: true });
+    assert.deepEqual([router.lines.count, router.lines.skipping, router.lines.consumed], [0, false, 1]);
+  }
+});
