@@ -91,7 +91,9 @@ export async function start(
     for (const path of [home, dir]) rmSync(path, { recursive: true, force: true });
   });
   await system.up();
-  return { system, senders: (await tenantOfEachShard(system)).map((tenant) => new Sender(tenant)), dir };
+  const tenants = await tenantOfEachShard(system);
+  for (const tenant of tenants) await system.knows(tenant);
+  return { system, senders: tenants.map((tenant) => new Sender(tenant)), dir };
 }
 
 const parts = { clock: systemClock, random: systemRandom };

@@ -208,7 +208,18 @@ export class System {
   }
 
   async addTenant(name: string): Promise<Keys> {
-    return JSON.parse(await this.millrace("tenant", "add", name, "--json")) as Keys;
+    const keys = JSON.parse(await this.millrace("tenant", "add", name, "--json")) as Keys;
+    await this.knows(keys);
+    return keys;
+  }
+
+  /** The gateway has heard of a tenant that was just added: on a busy machine that takes its time. Or it is not there. */
+  async knows({ name, writeKey }: Keys): Promise<void> {
+    await eventually(`the key of ${name} is known`, async () => {
+      const response = await this.sink(writeKey, "").catch(() => undefined);
+      await response?.arrayBuffer();
+      return response?.status !== 401;
+    });
   }
 
   sink(key: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
