@@ -61,7 +61,7 @@ function rowsOf(count: number): DeltaColumns {
 }
 
 async function build(store: LmdbShardStore, names: number): Promise<void> {
-  const claim = await store.claim({ node: "bench", mapVersion: 1 });
+  const claim = await store.claim({ node: "bench", mapVersion: 1, instance: "i" });
   if (claim.kind !== "claimed") throw new Error("the store is somebody else's");
   const { epoch } = claim.state;
   for (let from = 0, offset = 0; from < names; from += commitNames, offset++) {

@@ -39,7 +39,7 @@ for (const [title, { name, limit }] of Object.entries(workloads)) {
   try {
     const engine = createLmdbEngine({ folder, mapBytes: 1 << 30, clock: systemClock });
     const store = await engine.openShard(0);
-    const claim = await store.claim({ node: "bench", mapVersion: 1 });
+    const claim = await store.claim({ node: "bench", mapVersion: 1, instance: "i" });
     if (claim.kind !== "claimed") throw new Error("the shard is claimed");
     const random = seededRandom(1);
     const limits = new SeriesLimits();

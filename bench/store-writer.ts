@@ -30,7 +30,7 @@ function keyOf(local: number) {
 const set = new SeriesSet(data.series, keyOf, data.values, 7 + shard);
 const engine = createLmdbEngine({ folder, mapBytes, clock: systemClock });
 const store = await engine.openShard(shard);
-const claimed = await store.claim({ node: "bench", mapVersion: 1 });
+const claimed = await store.claim({ node: "bench", mapVersion: 1, instance: "i" });
 assert(claimed.kind === "claimed", "a claimed shard");
 const { epoch } = claimed.state;
 let { offset } = claimed.state;

@@ -12,6 +12,7 @@ import { Watermarks } from "../src/api/watermark.ts";
 import { diskBudget, splitBudget, type Budget } from "../src/config/limits.ts";
 import { directoryFile, natsUrlOf, restoredFile, spoolFolder, storeFolder } from "../src/config/places.ts";
 import { formatAddress, type Settings } from "../src/config/settings.ts";
+import { hex } from "../src/metric/frame.ts";
 import { openGateway } from "../src/gateway/gateway.ts";
 import { systemFiles } from "../src/gateway/spool-files.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
@@ -133,7 +134,15 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   const budgetBytes = (await budgetOf(settings)).storeBytesPerShard;
   const bus = await connect(context, "node");
   const directory = await openDirectory(context, bus, "node");
-  const supervisor = new Supervisor({ settings, storeBytes: budgetBytes, clock, random, counters, log });
+  const supervisor = new Supervisor({
+    settings,
+    instance: hex(random.bytes(8)),
+    storeBytes: budgetBytes,
+    clock,
+    random,
+    counters,
+    log,
+  });
   const stopLimits = tellSeriesLimits({
     tenants: directory,
     standard: settings.tenantSeries,

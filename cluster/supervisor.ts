@@ -18,6 +18,8 @@ import type { FromShard, SeriesLimitsTold, ShardProgress, ShardTask, ToShard } f
 
 export interface SupervisorOptions {
   settings: Settings;
+  /** Of this process: random. */
+  instance: string;
   storeBytes: number;
   clock: Clock;
   random: Random;
@@ -213,7 +215,9 @@ class Child {
     this.#heardMs = this.#options.clock.monotonicMs();
     this.#backoff.started();
     const limits = this.#limits();
-    const task: ShardTask = { shard, mapVersion: this.#mapVersion, storeBytes, settings, limits };
+    const { instance } = this.#options;
+    const mapVersion = this.#mapVersion;
+    const task: ShardTask = { shard, mapVersion, instance, storeBytes, settings, limits };
     const worker = new Worker(entry, {
       workerData: task,
       name: `shard-${shard}`,

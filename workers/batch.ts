@@ -424,6 +424,8 @@ export class Batch {
       reason,
       detail,
       receivedAtMs,
+      kind: "plaintext",
+      lines: 1,
       bytes: Uint8Array.from(bytes),
     });
   }

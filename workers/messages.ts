@@ -11,6 +11,8 @@ import type { upkeepWorks } from "../src/store/store.ts";
 export interface ShardTask {
   shard: number;
   mapVersion: number;
+  /** Of the process that hosts it: random, one for each start. */
+  instance: string;
   storeBytes: number;
   settings: Settings;
   limits: SeriesLimitsTold;

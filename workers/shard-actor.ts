@@ -18,7 +18,7 @@ import type { Aggregator } from "../src/kernel/kernel.ts";
 import type { SeriesToDelete, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { RefusedLines } from "../src/gateway/refused-lines.ts";
-import type { ShardStore } from "../src/store/store.ts";
+import type { Owner, ShardStore } from "../src/store/store.ts";
 import { Deletions } from "./deletions.ts";
 import type { RefusedNames } from "./refused-names.ts";
 import type { SeriesLimits } from "./series-limits.ts";
@@ -26,7 +26,7 @@ import { Life } from "./shard-life.ts";
 
 export interface ShardActorOptions {
   shard: number;
-  owner: { node: string; mapVersion: number };
+  owner: Owner;
   bus: Bus;
   openStore(): Promise<ShardStore>;
   newAggregator(): Aggregator;

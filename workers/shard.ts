@@ -22,7 +22,7 @@ const bucketSeconds = 1;
 
 const port = parentPort;
 assert(port !== null, "the actor is started as a thread");
-const { shard, mapVersion, storeBytes, settings, limits } = workerData as ShardTask;
+const { shard, mapVersion, instance, storeBytes, settings, limits } = workerData as ShardTask;
 const tell = (message: FromShard): void => port.postMessage(message);
 const log = makeLog("node", settings.logLevel);
 const clock = systemClock;
@@ -67,7 +67,7 @@ const engine = createLmdbEngine({ folder: storeFolder(settings), mapBytes: store
 const createAggregator = settings.kernel === "plain" ? createPlainAggregator : createKernelAggregator;
 const actor = new ShardActor({
   shard,
-  owner: { node: settings.node, mapVersion },
+  owner: { node: settings.node, mapVersion, instance },
   bus,
   openStore: () => engine.openShard(shard),
   newAggregator: () => createAggregator({ stepSeconds: bucketSeconds, seed: random.bytes(8) }),

@@ -5,6 +5,7 @@ import { encodeBlob } from "./blob.ts";
 import type { State, Writes } from "./environment.ts";
 import { applyGauges } from "./gauges.ts";
 import type { ShardHead } from "./head.ts";
+import { freshLane } from "./lanes.ts";
 import { mergeIntervals } from "./intervals.ts";
 import { blobKey, bootKey, deadKey, gaugeKey, keyedKey, keyedTimeKey, ledgerKey, nameKey } from "./keys.ts";
 import { Naming } from "./naming.ts";
@@ -44,7 +45,7 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
     writes.puts.push({ key: deadKey(dead.sequence, dead.part), value: encodeDead(dead) });
   const head: ShardHead = {
     ...state.head,
-    claims: 0,
+    lanes: { ...state.head.lanes, live: freshLane() },
     offset: commit.to,
     incarnation: commit.incarnation,
     frameTimeMs: commit.frameTimeMs,

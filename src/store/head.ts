@@ -1,14 +1,15 @@
 // The one row of a shard that every change rewrites: who owns it, how far it is, which ids come next. Its version in
 // the table counts the changes; a change is made on condition that the version is still the one it was made from.
 import { count, intervals, pack, text, unpack } from "./rows.ts";
-import type { ShardState } from "./store.ts";
+import type { Owner, ShardState } from "./store.ts";
+import { freshLane, freshState } from "./lanes.ts";
 
 /** Of the whole layout. A store with another one is not touched. */
 export const storeFormat = 2;
 
 export interface ShardHead extends Omit<ShardState, "boots"> {
   /** The last who claimed; undefined before the first. */
-  owner: { node: string; mapVersion: number } | undefined;
+  owner: Owner | undefined;
   /** Block of ids that is given next (keys.ts). */
   nextBlock: number;
   nextNode: number;
@@ -16,14 +17,7 @@ export interface ShardHead extends Omit<ShardState, "boots"> {
 
 export function freshHead(): ShardHead {
   return {
-    epoch: 0,
-    claims: 0,
-    offset: 0,
-    incarnation: "",
-    frameTimeMs: 0,
-    receivedAtMs: 0,
-    gaps: [],
-    holes: [],
+    ...freshState(),
     owner: undefined,
     nextBlock: 1,
     nextNode: 1,
@@ -33,7 +27,7 @@ export function freshHead(): ShardHead {
 export function encodeHead(head: ShardHead): Buffer {
   return pack([
     head.epoch,
-    head.claims,
+    head.lanes.live.starts,
     head.offset,
     head.incarnation,
     head.frameTimeMs,
@@ -53,15 +47,19 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
   const [epoch, claims, offset, incarnation, frameTimeMs, receivedAtMs] = row;
   const [gaps, holes, node, mapVersion, nextBlock, nextNode] = row.slice(6);
   return {
+    ...freshState(),
     epoch: count(epoch, what),
-    claims: count(claims, what),
+    lanes: { live: { ...freshLane(), starts: count(claims, what) }, fill: freshLane() },
     offset: count(offset, what),
     incarnation: text(incarnation, what),
     frameTimeMs: count(frameTimeMs, what),
     receivedAtMs: count(receivedAtMs, what),
     gaps: intervals(gaps, what),
     holes: intervals(holes, what),
-    owner: node === null ? undefined : { node: text(node, what), mapVersion: count(mapVersion, what) },
+    owner:
+      node === null
+        ? undefined
+        : { node: text(node, what), mapVersion: count(mapVersion, what), instance: "" },
     nextBlock: count(nextBlock, what),
     nextNode: count(nextNode, what),
   };

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
+import { notYet } from "./not-yet.ts";
 import { planCommit } from "./changes.ts";
 import { Environment, type SpaceUsed, type State, type Writes } from "./environment.ts";
 import type { ShardHead } from "./head.ts";
@@ -23,11 +24,18 @@ import { readState, turn, ViewSnapshot } from "./snapshot.ts";
 import { LmdbUpkeep, type UpkeepOptions } from "./upkeep.ts";
 import {
   keyedKeptMs,
+  type Changed,
+  type Interval,
+  type Lane,
+  type LetterPlace,
+  type Replay,
+  type Trial,
   type ClaimResult,
   type Commit,
   type CommitResult,
   type Deleted,
   type Forgotten,
+  type Owner,
   type FoundSeries,
   type Retired,
   type ShardReader,
@@ -120,17 +128,17 @@ class Shard implements LmdbShardStore {
     environment.readerCheck();
   }
 
-  async claim(owner: { node: string; mapVersion: number }): Promise<ClaimResult> {
+  async claim(owner: Owner): Promise<ClaimResult> {
     return await this.#decide<ClaimResult>((now) => {
       const last = now.head.owner;
       const older = last !== undefined && owner.mapVersion < last.mapVersion;
       const other = last !== undefined && owner.mapVersion === last.mapVersion && owner.node !== last.node;
       if (last !== undefined && (older || other))
         return { answer: { kind: "refused", owner: last.node, mapVersion: last.mapVersion } };
-      const { node, mapVersion } = owner;
-      const { epoch, claims } = now.head;
-      const head = { ...now.head, epoch: epoch + 1, claims: claims + 1, owner: { node, mapVersion } };
-      const state = { ...readState(now), epoch: head.epoch, claims: head.claims };
+      const { epoch, lanes } = now.head;
+      const live = { ...lanes.live, starts: lanes.live.starts + 1 };
+      const head = { ...now.head, epoch: epoch + 1, lanes: { ...lanes, live }, owner };
+      const state = { ...readState(now), epoch: head.epoch, lanes: head.lanes };
       const writes = { puts: [], removes: [] };
       return { answer: { kind: "claimed", state }, change: { head, writes, budgeted: false } };
     });
@@ -204,6 +212,75 @@ class Shard implements LmdbShardStore {
       deleted.push(...(await this.#decide((now) => decideDeletion(now, epoch, part))));
     }
     return { ids: Uint32Array.from(deleted, ({ id }) => id), names: deleted.map(({ name }) => name) };
+  }
+
+  async resume(_epoch: number): Promise<ClaimResult> {
+    return notYet();
+  }
+
+  async startFill(_epoch: number, _instance: string): Promise<ClaimResult> {
+    return notYet();
+  }
+
+  async attempt(_epoch: number, _lane: Lane, _trial: Omit<Trial, "deaths"> | undefined): Promise<Changed> {
+    return notYet();
+  }
+
+  async settled(_epoch: number, _lane: Lane): Promise<Changed> {
+    return notYet();
+  }
+
+  async skip(
+    _epoch: number,
+    _to: number,
+    _at: { frameTimeMs: number; receivedAtMs: number },
+  ): Promise<Changed> {
+    return notYet();
+  }
+
+  async adopt(
+    _epoch: number,
+    _to: { incarnation: string; offset: number; hole: Interval | undefined },
+  ): Promise<Changed> {
+    return notYet();
+  }
+
+  async lettersOpen(_places: readonly LetterPlace[]): Promise<boolean[]> {
+    return notYet();
+  }
+
+  async dropLetters(_epoch: number, _places: readonly LetterPlace[]): Promise<number> {
+    return notYet();
+  }
+
+  async release(_epoch: number, _tenant: string): Promise<Changed> {
+    return notYet();
+  }
+
+  async bury(_epoch: number, _tenant: string): Promise<Changed> {
+    return notYet();
+  }
+
+  async purge(_epoch: number, _tenant: string, _most: number): Promise<Deleted> {
+    return notYet();
+  }
+
+  async beginReplay(): Promise<
+    { kind: "begun"; replay: Replay } | { kind: "refused"; why: string } | { kind: "fenced" }
+  > {
+    return notYet();
+  }
+
+  async stage(): Promise<CommitResult> {
+    return notYet();
+  }
+
+  async swap(): Promise<"swapped" | "waiting" | "gone" | "fenced"> {
+    return notYet();
+  }
+
+  async abandonReplay(): Promise<Changed> {
+    return notYet();
   }
 
   space(): SpaceUsed {

@@ -2,8 +2,10 @@
 // it was committed; what upkeep does is to say how rows are read (memory/upkeep.ts, memory/snapshot.ts).
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
+import { notYet } from "./not-yet.ts";
 import { applyGauges } from "./gauges.ts";
 import { mergeIntervals } from "./intervals.ts";
+import { freshLane } from "./lanes.ts";
 import { dropSeries, freshDisk, keyOfName, stateOf, type Disk } from "./memory/disk.ts";
 import { foundIn } from "./memory/find.ts";
 import { MemorySnapshot } from "./memory/snapshot.ts";
@@ -13,11 +15,18 @@ import {
   keyedKeptMs,
   ledgerKeptMs,
   newSeriesFlag,
+  type Changed,
+  type Interval,
+  type Lane,
+  type LetterPlace,
+  type Replay,
+  type Trial,
   type ClaimResult,
   type Commit,
   type CommitResult,
   type Deleted,
   type Forgotten,
+  type Owner,
   type Retired,
   type ShardReader,
   type ShardStore,
@@ -61,15 +70,15 @@ class MemoryShard implements ShardStore {
     this.#disk = disk;
   }
 
-  async claim({ node, mapVersion }: { node: string; mapVersion: number }): Promise<ClaimResult> {
+  async claim({ node, mapVersion, instance }: Owner): Promise<ClaimResult> {
     const { owner, state } = this.#disk;
     if (owner !== undefined) {
       if (owner.mapVersion > mapVersion || (owner.mapVersion === mapVersion && owner.node !== node))
         return { kind: "refused", owner: owner.node, mapVersion: owner.mapVersion };
     }
-    this.#disk.owner = { node, mapVersion };
+    this.#disk.owner = { node, mapVersion, instance };
     state.epoch++;
-    state.claims++;
+    state.lanes.live.starts++;
     return { kind: "claimed", state: stateOf(this.#disk) };
   }
 
@@ -120,7 +129,7 @@ class MemoryShard implements ShardStore {
       });
     disk.state = {
       ...disk.state,
-      claims: 0,
+      lanes: { ...disk.state.lanes, live: freshLane() },
       offset: commit.to,
       incarnation: commit.incarnation,
       frameTimeMs: commit.frameTimeMs,
@@ -192,6 +201,75 @@ class MemoryShard implements ShardStore {
     for (const [key, { receivedAtMs }] of dead)
       if (receivedAtMs < nowMs - ledgerKeptMs && dead.delete(key)) forgotten.dead++;
     return forgotten;
+  }
+
+  async resume(_epoch: number): Promise<ClaimResult> {
+    return notYet();
+  }
+
+  async startFill(_epoch: number, _instance: string): Promise<ClaimResult> {
+    return notYet();
+  }
+
+  async attempt(_epoch: number, _lane: Lane, _trial: Omit<Trial, "deaths"> | undefined): Promise<Changed> {
+    return notYet();
+  }
+
+  async settled(_epoch: number, _lane: Lane): Promise<Changed> {
+    return notYet();
+  }
+
+  async skip(
+    _epoch: number,
+    _to: number,
+    _at: { frameTimeMs: number; receivedAtMs: number },
+  ): Promise<Changed> {
+    return notYet();
+  }
+
+  async adopt(
+    _epoch: number,
+    _to: { incarnation: string; offset: number; hole: Interval | undefined },
+  ): Promise<Changed> {
+    return notYet();
+  }
+
+  async lettersOpen(_places: readonly LetterPlace[]): Promise<boolean[]> {
+    return notYet();
+  }
+
+  async dropLetters(_epoch: number, _places: readonly LetterPlace[]): Promise<number> {
+    return notYet();
+  }
+
+  async release(_epoch: number, _tenant: string): Promise<Changed> {
+    return notYet();
+  }
+
+  async bury(_epoch: number, _tenant: string): Promise<Changed> {
+    return notYet();
+  }
+
+  async purge(_epoch: number, _tenant: string, _most: number): Promise<Deleted> {
+    return notYet();
+  }
+
+  async beginReplay(): Promise<
+    { kind: "begun"; replay: Replay } | { kind: "refused"; why: string } | { kind: "fenced" }
+  > {
+    return notYet();
+  }
+
+  async stage(): Promise<CommitResult> {
+    return notYet();
+  }
+
+  async swap(): Promise<"swapped" | "waiting" | "gone" | "fenced"> {
+    return notYet();
+  }
+
+  async abandonReplay(): Promise<Changed> {
+    return notYet();
   }
 
   async close(): Promise<void> {}

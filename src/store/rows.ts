@@ -54,12 +54,21 @@ export function decodeBoot(boot: string, bytes: Uint8Array): BootApplied {
 }
 
 export function encodeDead(dead: DeadLetter): Buffer {
-  return pack([dead.tenant, dead.door, dead.reason, dead.detail, dead.receivedAtMs, dead.bytes]);
+  return pack([
+    dead.tenant,
+    dead.door,
+    dead.reason,
+    dead.detail,
+    dead.receivedAtMs,
+    dead.bytes,
+    dead.kind,
+    dead.lines,
+  ]);
 }
 
 export function decodeDead(place: { sequence: number; part: number }, value: Uint8Array): DeadLetter {
   const what = "a dead letter";
-  const [tenant, door, reason, detail, receivedAtMs, bytes] = unpack(value, 6, what);
+  const [tenant, door, reason, detail, receivedAtMs, bytes, kind, lines] = unpack(value, 8, what);
   if (!(bytes instanceof Uint8Array)) throw new Outage("store-corrupt", `${what} holds no bytes`);
   return {
     ...place,
@@ -68,6 +77,8 @@ export function decodeDead(place: { sequence: number; part: number }, value: Uin
     reason: text(reason, what),
     detail: text(detail, what),
     receivedAtMs: count(receivedAtMs, what),
+    kind: kind === "statsd" ? "statsd" : "plaintext",
+    lines: count(lines, what),
     bytes: Uint8Array.from(bytes),
   };
 }

@@ -2,6 +2,7 @@
 //
 // R1. All answers of a snapshot are of the same state (C4): long ones let others run in between, and still are.
 // R2. Closing waits for answers that are under way; nothing reads from a state that was given back.
+import { notYet } from "./not-yet.ts";
 import type { Door } from "../metric/frame.ts";
 import type { GridRange } from "./cells.ts";
 import type { State, View } from "./environment.ts";
@@ -104,6 +105,12 @@ export class ViewSnapshot implements Snapshot {
       }
       return out;
     });
+  }
+
+  async deadCounts(): Promise<
+    { tenant: string; reason: string; letters: number; lines: number; bytes: number }[]
+  > {
+    return notYet();
   }
 
   dead(most: number): Promise<DeadLetter[]> {

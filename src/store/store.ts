@@ -9,8 +9,11 @@
 // C5. Series ids are given once per (tenant, name) and never given again.
 // C6. Upkeep changes where summaries lie, never what a read of times that a series' ladder still holds answers: it may
 //     run beside commits, beside reads, and beside another upkeep of the same shard.
+// C7. A range that is set aside as a gap is filled by commits that shrink it, so each frame of it counts once too. The
+//     offset never goes back while the record is the same.
+// C8. What a replay has rebuilt takes the place of what was there in one change; until then readers see what was there.
 import type { Deltas } from "../kernel/kernel.ts";
-import type { Door } from "../metric/frame.ts";
+import type { Door, Kind } from "../metric/frame.ts";
 import type { LadderRules } from "../metric/ladder-rules.ts";
 
 /** [lowest, highest], both included. */
@@ -24,10 +27,63 @@ export interface BootApplied {
   lastAppliedMs: number;
 }
 
+/**
+ * Frames are read in two lanes: `live` behind the offset, `fill` in the gaps. Each has its own count of deaths and its own
+ * place within a frame.
+ */
+export type Lane = "live" | "fill";
+
+/** Lines of one frame that are being tried apart: whoever dies now dies of them. Lines count through all sections. */
+export interface Trial {
+  sequence: number;
+  /** [from, to). */
+  from: number;
+  to: number;
+  /** Starts of the lane that found it here: so often was it the last thing that was done. */
+  deaths: number;
+}
+
+export interface LaneState {
+  /** Starts since the last commit of the lane or `settled`, this one included: more than two mean poison. */
+  starts: number;
+  /** Which process started it last, before this start; "" where something was committed since. */
+  lastInstance: string;
+  trial: Trial | undefined;
+  /** The first frame that is not wholly committed, and how many of its lines are; undefined: none of any. */
+  part: { sequence: number; lines: number } | undefined;
+}
+
+/** A tenant whose lines poisoned again and again: its sections go whole to its dead letters. */
+export interface Quarantined {
+  tenant: string;
+  sinceMs: number;
+  why: string;
+  /** Of its dead letters with reason `quarantined`. */
+  bytes: number;
+}
+
+/** A span of a tenant that is rebuilt from the record. */
+export interface Replay {
+  id: number;
+  tenant: string;
+  /** [from, until), epoch seconds: whole spans of the tenant's coarsest rungs. */
+  from: number;
+  until: number;
+  /** The barrier: frames up to it are rebuilt, but those in `gaps`; later ones count as ever. */
+  offset: number;
+  gaps: Interval[];
+  /**
+   * building: frames up to `done` are staged. staged: all are, and the swap waits for what was there before the barrier to
+   * be in pieces. swapped: readers see what was rebuilt, upkeep removes what it replaced; then the row goes.
+   */
+  state: "building" | "staged" | "swapped";
+  done: number;
+  /** The record's first frame when it began. */
+  first: number;
+}
+
 export interface ShardState {
   epoch: number;
-  /** Claims since the last commit, this one included: two in vain mean poison. */
-  claims: number;
   /** The last sequence whose points are in the store; 0 before the first. */
   offset: number;
   /** Of the stream that the offset counts; empty before the first commit. */
@@ -37,8 +93,16 @@ export interface ShardState {
   /** receivedAtMs of the newest frame applied. */
   receivedAtMs: number;
   boots: BootApplied[];
+  /** Sequences below the offset that wait to be filled, ascending. */
   gaps: Interval[];
   holes: Interval[];
+  lanes: Record<Lane, LaneState>;
+  /** Lines buried as poison since `sinceMs` (the clock of who buried them). */
+  poison: { sinceMs: number; lines: number };
+  quarantined: Quarantined[];
+  /** Tenants whose series go, and whose lines are refused from now on (tombstones). */
+  purging: string[];
+  replays: Replay[];
 }
 
 export type ClaimResult =
@@ -64,7 +128,7 @@ export const bootKeptMs = 30 * 24 * 3600 * 1000;
 /** How long the ledger's minutes and dead letters are kept. */
 export const ledgerKeptMs = 35 * 24 * 3600 * 1000;
 
-/** Counts to be added. `reason` is that of a refusal or of a dead letter. */
+/** Counts to be added, below 0 to be taken away. `reason` is that of a refusal or of a dead letter. */
 export interface LedgerRow {
   tenant: string;
   door: Door;
@@ -86,7 +150,16 @@ export interface DeadLetter {
   reason: string;
   detail: string;
   receivedAtMs: number;
+  /** How the bytes are written; lines of a section that was buried whole are many. */
+  kind: Kind;
+  lines: number;
   bytes: Uint8Array;
+}
+
+/** Names a dead letter. */
+export interface LetterPlace {
+  sequence: number;
+  part: number;
 }
 
 /** Rows whose values were given as differences to a gauge's value before the commit. Columns as in DeltaColumns. */
@@ -136,16 +209,95 @@ export interface Commit {
   dead: DeadLetter[];
   /** Sequences that the record lost: written down, paged. */
   holes: Interval[];
+  /**
+   * Default: live. `fill`: (from, to] must begin a gap, and is no gap afterwards; the offset stays, `incarnation` must be
+   * the shard's, frameTimeMs and receivedAtMs only ever raise the shard's.
+   */
+  lane?: Lane;
+  /**
+   * The commit ends within the frame `to + 1`, of which so many lines are committed with it, those of earlier commits
+   * included. It may have points although `to` is `from`. Without it the frame `to` is whole.
+   */
+  partLines?: number;
+  /** Poison lines buried so far (ShardState.poison), where that changed. */
+  poison?: { sinceMs: number; lines: number };
+  /** Tenants to be quarantined from now on. */
+  quarantine?: { tenant: string; sinceMs: number; why: string }[];
+  /** Dead letters that were applied again: they must be open (lettersOpen), and are gone afterwards. */
+  retried?: LetterPlace[];
 }
 
 export type CommitResult =
   /** `ids[i]` is the stored id of newSeries[i]. */
-  { kind: "ok"; ids: Uint32Array } | { kind: "fenced"; epoch: number } | { kind: "at"; offset: number };
+  | { kind: "ok"; ids: Uint32Array }
+  | { kind: "fenced"; epoch: number }
+  /** Of the live lane: the offset is elsewhere. Of the fill lane: no gap begins behind `from`, or it ends before `to`. */
+  | { kind: "at"; offset: number };
+
+/** "fenced": it was of an old epoch, and nothing happened. */
+export type Changed = "ok" | "fenced";
+
+export interface Owner {
+  node: string;
+  mapVersion: number;
+  /** Random, one for each start of a process. */
+  instance: string;
+}
 
 /** One shard's writing side: belongs to the actor. */
 export interface ShardStore {
-  claim(owner: { node: string; mapVersion: number }): Promise<ClaimResult>;
+  /** A new epoch. Counts a start of the live lane, and a death of its trial where there is one. */
+  claim(owner: Owner): Promise<ClaimResult>;
+  /** Goes on in an epoch after an outage: no start is counted. refused: the epoch is over. */
+  resume(epoch: number): Promise<ClaimResult>;
+  /** Counts a start of the fill lane, as `claim` does of the live one. refused: the epoch is over. */
+  startFill(epoch: number, instance: string): Promise<ClaimResult>;
   commit(commit: Commit): Promise<CommitResult>;
+  /** Written before lines are tried apart; undefined: none is any more. */
+  attempt(epoch: number, lane: Lane, trial: Omit<Trial, "deaths"> | undefined): Promise<Changed>;
+  /** The lane has nothing to commit and is well: its starts are forgotten. */
+  settled(epoch: number, lane: Lane): Promise<Changed>;
+  /** Sets (offset, to] aside as a gap; the offset is `to` then. A part of the frame behind the offset goes to the gap's. */
+  skip(epoch: number, to: number, at: { frameTimeMs: number; receivedAtMs: number }): Promise<Changed>;
+  /**
+   * The record is another one now: goes on behind `offset` of `incarnation`. `hole` (of the old record) is written down;
+   * gaps go, as holes; replays are given up. Dead letters stay.
+   */
+  adopt(
+    epoch: number,
+    to: { incarnation: string; offset: number; hole: Interval | undefined },
+  ): Promise<Changed>;
+  /** Which of these dead letters are open. */
+  lettersOpen(places: readonly LetterPlace[]): Promise<boolean[]>;
+  /** Removes dead letters for good; they stay in the ledger. Answers how many there were. */
+  dropLetters(epoch: number, places: readonly LetterPlace[]): Promise<number>;
+  /** Ends a tenant's quarantine. */
+  release(epoch: number, tenant: string): Promise<Changed>;
+  /** A tombstone for the tenant; idempotent. */
+  bury(epoch: number, tenant: string): Promise<Changed>;
+  /** Deletes at most so many series of a tenant that has a tombstone, as deleteSeries does; ids as there. */
+  purge(epoch: number, tenant: string, most: number): Promise<Deleted>;
+  /**
+   * Begins a replay: its barrier is the offset. Only one of a shard at a time. `refused` says why not. `first`: the
+   * record's first frame.
+   */
+  beginReplay(
+    epoch: number,
+    asked: { tenant: string; from: number; until: number; first: number },
+  ): Promise<{ kind: "begun"; replay: Replay } | { kind: "refused"; why: string } | { kind: "fenced" }>;
+  /**
+   * Adds rows of frames (from, to] of the record to what the replay has rebuilt; nobody reads them yet. `at`: the replay
+   * is elsewhere, or over. ok answers the ids of newSeries. `to` at the barrier makes it staged.
+   */
+  stage(
+    epoch: number,
+    id: number,
+    part: { from: number; to: number; newSeries: SeriesKey[]; deltas: DeltaColumns },
+  ): Promise<CommitResult>;
+  /** Swaps a staged replay. waiting: upkeep has not brought everything from before the barrier into pieces yet. */
+  swap(epoch: number, id: number): Promise<"swapped" | "waiting" | "gone" | "fenced">;
+  /** Gives a replay up that is not swapped; what was staged goes. */
+  abandonReplay(epoch: number, id: number): Promise<Changed>;
   /** Which of these keyed ids were applied in the last 24 h (of `nowMs`). */
   keyedApplied(ids: readonly Uint8Array[], nowMs: number): Promise<boolean[]>;
   /**
@@ -308,8 +460,10 @@ export interface Snapshot {
   ): Promise<Cells>;
   /** Minutes from `fromMinute` to `untilMinute`, both included, in their order. */
   ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]>;
-  /** In the order of the record, oldest first. */
-  dead(most: number): Promise<DeadLetter[]>;
+  /** Open ones, in the order of the record, oldest first: behind `after`, of one tenant where one is named. */
+  dead(most: number, only?: { after?: LetterPlace; tenant?: string; reason?: string }): Promise<DeadLetter[]>;
+  /** How many are open, of all or of one tenant, and their bytes; by tenant and reason. */
+  deadCounts(): Promise<{ tenant: string; reason: string; letters: number; lines: number; bytes: number }[]>;
   /** Ids of the tenants that have series here: where history is. */
   tenants(): Promise<string[]>;
   tenantSize(tenant: string): Promise<TenantSize>;

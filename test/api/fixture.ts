@@ -1,4 +1,5 @@
 // A snapshot over plain values: for tests of what is answered, where a store engine would only be in the way.
+import { freshState } from "../../src/store/lanes.ts";
 import {
   valueColumns,
   type Cells,
@@ -24,16 +25,15 @@ export function snapshotOf(
   return {
     state: () =>
       Promise.resolve({
+        ...freshState(),
         epoch: 1,
-        claims: 0,
         offset: state.offset ?? 0,
         incarnation: "test",
         frameTimeMs: state.frameTimeMs ?? 0,
         receivedAtMs: state.frameTimeMs ?? 0,
         boots: [],
-        gaps: [],
-        holes: [],
       }),
+    deadCounts: () => Promise.resolve([]),
     tenantSize: () =>
       Promise.resolve({ series: 0, points: 0, bytes: 0, oldest: undefined, newest: undefined }),
     findNodes(tenant, pattern, most) {

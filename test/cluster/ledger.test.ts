@@ -155,7 +155,7 @@ test("the books balance through kills, queued lines are counted, a false ledger 
       clock: systemClock,
     });
     const store = await engine.openShard(shard);
-    const claim = await store.claim({ node: "node", mapVersion: 1 });
+    const claim = await store.claim({ node: "node", mapVersion: 1, instance: "i" });
     assert(claim.kind === "claimed");
     const { state } = claim;
     const minute = Math.floor(Date.now() / 60_000) * 60;

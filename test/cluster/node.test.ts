@@ -19,6 +19,7 @@ test("a node whose name was changed says so, instead of waiting for shards for e
   const { log } = hearLog();
   const settings = readSettings({});
   const supervisor = new Supervisor({
+    instance: "i",
     settings,
     storeBytes: 1 << 22,
     clock,

@@ -1,6 +1,7 @@
 // C1 to C3: who may commit, and what a commit that is not ok leaves behind.
 import assert from "node:assert/strict";
 import { isOutage } from "../../src/base/errors.ts";
+import { freshLane, freshState } from "../../src/store/lanes.ts";
 import type { Interval } from "../../src/store/store.ts";
 import {
   boot,
@@ -20,15 +21,10 @@ export function claimCases(f: Case): void {
   f("a fresh shard is at the beginning", async ({ engine }) => {
     const store = await engine.openShard(3);
     assert.deepEqual(await claimed(store), {
+      ...freshState(),
       epoch: 1,
-      claims: 1,
-      offset: 0,
-      incarnation: "",
-      frameTimeMs: 0,
-      receivedAtMs: 0,
       boots: [],
-      gaps: [],
-      holes: [],
+      lanes: { live: { ...freshLane(), starts: 1 }, fill: freshLane() },
     });
     await store.close();
   });
@@ -97,7 +93,7 @@ export function claimCases(f: Case): void {
     await committed(owner, commitOf(now.epoch, 5, 6));
     assert.deepEqual(await zombie.commit(commitOf(old.epoch, 6, 7)), { kind: "fenced", epoch: now.epoch });
     assert.deepEqual(await zombie.forget(old.epoch, 1e15), nothingForgotten);
-    assert.deepEqual(await zombie.claim({ node: "n1", mapVersion: 1 }), {
+    assert.deepEqual(await zombie.claim({ node: "n1", mapVersion: 1, instance: "i" }), {
       kind: "refused",
       owner: "n2",
       mapVersion: 2,
@@ -110,8 +106,8 @@ export function claimCases(f: Case): void {
   f("claims: by map version and node, counted until a commit", async ({ engine }) => {
     const store = await engine.openShard(0);
     const claim = async (node: string, mapVersion: number) => {
-      const result = await store.claim({ node, mapVersion });
-      return result.kind === "claimed" ? [result.state.epoch, result.state.claims] : result;
+      const result = await store.claim({ node, mapVersion, instance: "i" });
+      return result.kind === "claimed" ? [result.state.epoch, result.state.lanes.live.starts] : result;
     };
     assert.deepEqual(await claim("a", 0), [1, 1]);
     assert.deepEqual(await claim("b", 0), { kind: "refused", owner: "a", mapVersion: 0 });
@@ -122,9 +118,9 @@ export function claimCases(f: Case): void {
     assert.deepEqual(await claim("a", 4), { kind: "refused", owner: "a", mapVersion: 5 });
     assert.deepEqual(await claim("b", 6), [4, 4]);
     assert.deepEqual(await store.commit(commitOf(3, 0, 1)), { kind: "fenced", epoch: 4 });
-    assert.equal((await withSnapshot(engine, 0, (s) => s.state())).claims, 4);
+    assert.equal((await withSnapshot(engine, 0, (s) => s.state())).lanes.live.starts, 4);
     await committed(store, commitOf(4, 0, 0)); // a commit that moves nothing is progress too
-    assert.equal((await withSnapshot(engine, 0, (s) => s.state())).claims, 0);
+    assert.equal((await withSnapshot(engine, 0, (s) => s.state())).lanes.live.starts, 0);
     assert.deepEqual(await claim("b", 6), [5, 1]);
     await store.close();
   });

@@ -81,7 +81,7 @@ export function commitOf(epoch: number, from: number, to: number, more: Partial<
 }
 
 export async function claimed(store: ShardStore, node = "n1", mapVersion = 1): Promise<ShardState> {
-  const result = await store.claim({ node, mapVersion });
+  const result = await store.claim({ node, mapVersion, instance: "i" });
   assert(result.kind === "claimed", JSON.stringify(result));
   return result.state;
 }

@@ -44,7 +44,7 @@ async function compareHistories(world: World, shard: number, random: Random): Pr
     nowMs += random.below(10 * hourMs);
     const action = random.below(10);
     if (action === 0) {
-      const owner = { node: pick(["n1", "n2"]), mapVersion: random.below(1 + i / 10) };
+      const owner = { node: pick(["n1", "n2"]), mapVersion: random.below(1 + i / 10), instance: "i" };
       const result = await tested.claim(owner);
       assert.deepEqual(result, await memory.claim(owner));
       if (result.kind === "claimed") ({ epoch, offset } = result.state);
@@ -139,6 +139,8 @@ function randomCommit(
       reason: "poison",
       detail: "",
       receivedAtMs: at.nowMs,
+      kind: "plaintext",
+      lines: 1,
       bytes: random.bytes(random.below(20)),
     })),
     holes: random.below(6) === 0 ? [[from + 1, from + 1 + random.below(3)]] : [],

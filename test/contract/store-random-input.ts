@@ -187,6 +187,8 @@ export class Chance {
         reason: "poison",
         detail: "",
         receivedAtMs: this.now * 1000,
+        kind: "plaintext",
+        lines: 1,
         bytes: random.bytes(random.below(20)),
       })),
     };

@@ -18,7 +18,14 @@ function row(minute: number, count: number, more: Partial<LedgerRow> = {}): Ledg
 }
 
 function letter(sequence: number, part: number, bytes = new Uint8Array([0, 255, 10])): DeadLetter {
-  const text = { tenant: "t1", door: "tcp", reason: "corrupt-frame", detail: "nöt msgpack" };
+  const text = {
+    tenant: "t1",
+    door: "tcp",
+    kind: "plaintext" as const,
+    lines: 1,
+    reason: "corrupt-frame",
+    detail: "nöt msgpack",
+  };
   return { sequence, part, ...text, receivedAtMs: 12, bytes };
 }
 

@@ -8,7 +8,7 @@ import { Outage } from "../../src/base/errors.ts";
 import type { Random } from "../../src/base/random.ts";
 import type { Bus, Reader } from "../../src/bus/bus.ts";
 import type { SpoolFile, SpoolFiles } from "../../src/gateway/spool-files.ts";
-import type { ShardStore } from "../../src/store/store.ts";
+import type { Commit, ShardStore } from "../../src/store/store.ts";
 
 export interface Faults {
   /** Chances, each in [0, 1). `on` is the world's switch: at the end of a run nothing fails any more. */
@@ -141,27 +141,26 @@ export class Mortal {
 
   store(store: ShardStore): ShardStore {
     const outage = () => Promise.reject(new Outage("store-unavailable", `${this.name}: no answer`));
-    return {
-      claim: (owner) => this.call(() => store.claim(owner)),
-      keyedApplied: (ids, nowMs) => this.call(() => store.keyedApplied(ids, nowMs)),
-      forget: (epoch, nowMs) => this.call(() => store.forget(epoch, nowMs)),
-      retire: (epoch, nowSeconds) => this.call(() => store.retire(epoch, nowSeconds)),
-      deleteSeries: (...asked) => this.call(() => store.deleteSeries(...asked)),
-      tenantSeries: (tenant) => this.call(() => store.tenantSeries(tenant)),
-      named: (tenant, names) => this.call(() => store.named(tenant, names)),
-      close: () => store.close(),
-      commit: (commit) =>
-        this.call(async () => {
-          if (this.chance(this.#faults.commitLost)) return outage();
-          if (this.chance(this.#faults.commitLate)) {
-            const copy = structuredClone(commit);
-            this.#clock.after(this.#random.below(1500), () => void store.commit(copy));
-            return outage();
-          }
-          const result = await store.commit(commit);
-          return this.chance(this.#faults.answerLost) ? outage() : result;
-        }),
-    };
+    const commit = (commit: Commit) =>
+      this.call(async () => {
+        if (this.chance(this.#faults.commitLost)) return outage();
+        if (this.chance(this.#faults.commitLate)) {
+          const copy = structuredClone(commit);
+          this.#clock.after(this.#random.below(1500), () => void store.commit(copy));
+          return outage();
+        }
+        const result = await store.commit(commit);
+        return this.chance(this.#faults.answerLost) ? outage() : result;
+      });
+    return new Proxy(store, {
+      get: (of, property) => {
+        if (property === "commit") return commit;
+        const value: unknown = Reflect.get(of, property, of);
+        if (typeof value !== "function") return value;
+        const method = value.bind(of) as (...asked: unknown[]) => Promise<unknown>;
+        return property === "close" ? method : (...asked: unknown[]) => this.call(() => method(...asked));
+      },
+    });
   }
 
   /** Time passes; the life may end in it. */

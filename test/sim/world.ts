@@ -18,6 +18,7 @@ import { ShardActor, type Ended } from "../../workers/shard-actor.ts";
 import { MemoryDisk } from "../gateway/spool-disk.ts";
 import { ManualClock } from "../harness/clock.ts";
 import { silentLog } from "../harness/log.ts";
+import { replaced } from "../harness/replaced.ts";
 import { Mortal, type Faults } from "./mortal.ts";
 
 export const ladder: Ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
@@ -150,7 +151,7 @@ export class SimWorld {
     const random = this.random;
     const actor = new ShardActor({
       shard: 0,
-      owner: { node: mortal.name, mapVersion: ++this.#mapVersion },
+      owner: { node: mortal.name, mapVersion: ++this.#mapVersion, instance: "i" },
       bus: mortal.bus(bus),
       openStore: () =>
         mortal.call(async () => mortal.store(this.#watched(await this.engine.openShard(0), mortal.name))),
@@ -202,25 +203,18 @@ export class SimWorld {
 
   /** Below all faults: what the store really took. */
   #watched(store: ShardStore, life: string): ShardStore {
-    return {
+    return replaced(store, {
       claim: async (owner) => {
         const result = await store.claim(owner);
         if (result.kind === "claimed") this.#claimed = result.state.epoch;
         return result;
       },
-      keyedApplied: (ids, nowMs) => store.keyedApplied(ids, nowMs),
-      forget: (epoch, nowMs) => store.forget(epoch, nowMs),
-      retire: (epoch, nowSeconds) => store.retire(epoch, nowSeconds),
-      deleteSeries: (...asked) => store.deleteSeries(...asked),
-      tenantSeries: (tenant) => store.tenantSeries(tenant),
-      named: (tenant, names) => store.named(tenant, names),
-      close: () => store.close(),
       commit: async (commit) => {
         const { epoch, from, to } = commit;
         const result = await store.commit(commit);
         if (result.kind === "ok") this.accepted.push({ life, epoch, claimed: this.#claimed, from, to });
         return result;
       },
-    };
+    });
   }
 }

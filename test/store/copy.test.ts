@@ -121,7 +121,7 @@ test("a copy that begins anew keeps its offset and its rows; any map may claim i
   await withFolder(async (folder) => {
     const engine = createLmdbEngine({ folder, mapBytes, clock });
     const shard = await engine.openShard(0);
-    const claimed = await shard.claim({ node: "a", mapVersion: 5 });
+    const claimed = await shard.claim({ node: "a", mapVersion: 5, instance: "i" });
     assert.equal(claimed.kind, "claimed");
     await shard.close();
     const path = shardFolder(folder, 0);
@@ -134,7 +134,7 @@ test("a copy that begins anew keeps its offset and its rows; any map may claim i
     await beginAnew(path, "new record", clock);
     assert.deepEqual(readdirSync(path), ["data.mdb"]);
     const again = await engine.openShard(0);
-    const claim = await again.claim({ node: "b", mapVersion: 1 });
+    const claim = await again.claim({ node: "b", mapVersion: 1, instance: "i" });
     assert.equal(claim.kind, "claimed");
     if (claim.kind !== "claimed") return;
     const { epoch, offset, incarnation } = claim.state;

@@ -11,7 +11,14 @@ function row(tenant: string, minute: number, reason = ""): LedgerRow {
 }
 
 function letter(sequence: number, receivedAtMs: number, bytes = 10): DeadLetter {
-  const text = { tenant: "t1", door: "tcp", reason: "malformed", detail: "" };
+  const text = {
+    tenant: "t1",
+    door: "tcp",
+    kind: "plaintext" as const,
+    lines: 1,
+    reason: "malformed",
+    detail: "",
+  };
   return { sequence, part: 0, ...text, receivedAtMs, bytes: new Uint8Array(bytes) };
 }
 

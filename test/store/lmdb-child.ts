@@ -26,7 +26,7 @@ const engine = createLmdbEngine({ folder, mapBytes: 256 << 20, clock: systemCloc
 
 if (role === "owner") {
   const store = await engine.openShard(0);
-  const claim = await store.claim({ node: "n", mapVersion: Number(number) });
+  const claim = await store.claim({ node: "n", mapVersion: Number(number), instance: "i" });
   if (claim.kind !== "claimed") throw new Error(JSON.stringify(claim));
   const { epoch } = claim.state;
   say(`e ${epoch}`);
@@ -50,6 +50,8 @@ if (role === "owner") {
           reason: "",
           detail: "",
           receivedAtMs: 0,
+          kind: "plaintext",
+          lines: 1,
           bytes: Buffer.alloc(300_000, offset),
         },
       ],

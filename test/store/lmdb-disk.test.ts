@@ -219,7 +219,7 @@ test("a disk that gives no answer: store-unavailable, the shard is not written t
     let claim: ClaimResult | undefined;
     while (claim === undefined) {
       await setImmediate();
-      claim = await store.claim({ node: "n1", mapVersion: 1 }).catch(() => undefined);
+      claim = await store.claim({ node: "n1", mapVersion: 1, instance: "i" }).catch(() => undefined);
     }
     assert.ok(claim.kind === "claimed" && claim.state.offset === 1, JSON.stringify(claim));
     const [letter] = await withSnapshot(engineIn(folder), 0, (s) => s.dead(1));

@@ -117,6 +117,8 @@ export function letterOf(bytes: number): DeadLetter {
     reason: "poison",
     detail: "",
     receivedAtMs: 0,
+    kind: "plaintext",
+    lines: 1,
     bytes: new Uint8Array(bytes).fill(7),
   };
 }

@@ -44,12 +44,12 @@ test("whoever else opens a store in this process, the locks of those who have it
 test("a reader that opens a store before its writing side does not take the writing from it", async () => {
   await withFolder(async (folder) => {
     const before = await engineIn(folder).openShard(0);
-    await before.claim({ node: "n", mapVersion: 1 });
+    await before.claim({ node: "n", mapVersion: 1, instance: "i" });
     await before.close();
     const reader = await engineIn(folder).openReader(0);
     (await reader.snapshot()).close();
     const store = await engineIn(folder).openShard(0);
-    const claim = await store.claim({ node: "n", mapVersion: 1 });
+    const claim = await store.claim({ node: "n", mapVersion: 1, instance: "i" });
     assert.equal(claim.kind === "claimed" && claim.state.epoch, 2);
     const snapshot = await reader.snapshot();
     assert.equal((await snapshot.state()).epoch, 2);

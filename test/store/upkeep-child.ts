@@ -25,7 +25,7 @@ const engine = createLmdbEngine({ folder, mapBytes: 256 << 20, clock: systemCloc
 
 async function owner() {
   const store = await engine.openShard(0);
-  const claim = await store.claim({ node: "n", mapVersion: Number(number) });
+  const claim = await store.claim({ node: "n", mapVersion: Number(number), instance: "i" });
   if (claim.kind !== "claimed") throw new Error(JSON.stringify(claim));
   const { epoch } = claim.state;
   let { offset } = claim.state;

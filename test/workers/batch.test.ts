@@ -1,4 +1,6 @@
 // What one batch makes of frames: dead letters, books, ids, and the same commit from the same frames.
+import type { ShardState } from "../../src/store/store.ts";
+import { freshState } from "../../src/store/lanes.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../src/base/random.ts";
@@ -8,17 +10,7 @@ import { newSeriesFlag } from "../../src/store/store.ts";
 import { Batch } from "../../workers/batch.ts";
 import { bootA, World } from "./world.ts";
 
-const nothing = {
-  epoch: 1,
-  claims: 1,
-  offset: 0,
-  incarnation: "",
-  frameTimeMs: 0,
-  receivedAtMs: 0,
-  boots: [],
-  gaps: [],
-  holes: [],
-};
+const nothing: ShardState = { ...freshState(), boots: [] };
 
 function newBatch(seriesMax = 1000): Batch {
   const seed = seededRandom(3).bytes(8);

@@ -117,7 +117,7 @@ test("a fenced actor ends, and changes nothing", async () => {
   const old = world.run();
   await world.recordMany(2);
   await world.clock.pass(1000);
-  const young = world.run({ owner: { node: "n2", mapVersion: 2 } });
+  const young = world.run({ owner: { node: "n2", mapVersion: 2, instance: "i" } });
   await world.recordMany(2, 2);
   await world.clock.pass(3000);
   assert.deepEqual(old.result(), { kind: "fenced", epoch: 2 });
@@ -127,9 +127,9 @@ test("a fenced actor ends, and changes nothing", async () => {
 
 test("a claim that is refused ends the actor", async () => {
   const world = await World.start();
-  await world.runThrough({ owner: { node: "n2", mapVersion: 5 } });
+  await world.runThrough({ owner: { node: "n2", mapVersion: 5, instance: "i" } });
   assert.deepEqual(await world.runThrough(), { kind: "fenced", epoch: 0 });
-  assert.deepEqual(await world.runThrough({ owner: { node: "n3", mapVersion: 5 } }), {
+  assert.deepEqual(await world.runThrough({ owner: { node: "n3", mapVersion: 5, instance: "i" } }), {
     kind: "fenced",
     epoch: 0,
   });

@@ -134,7 +134,7 @@ test("an owner that is none any more does not say that all is deleted", async ()
   await world.record(world.frame(["a 1"], { n: 0 }));
   await world.clock.pass(1000);
   const store = await world.engine.openShard(0);
-  await store.claim({ node: "n2", mapVersion: 2 });
+  await store.claim({ node: "n2", mapVersion: 2, instance: "i" });
   const failing = assert.rejects(old.actor.deleteSeries(all), (error) =>
     isOutage(error, "store-unavailable"),
   );

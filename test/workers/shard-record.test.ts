@@ -284,7 +284,7 @@ test("a reader that can't be closed hides nothing of how the life ended", async 
   const running = world.run({ bus });
   await world.clock.pass(1000);
   const other = await world.engine.openShard(0);
-  await other.claim({ node: "n2", mapVersion: 2 });
+  await other.claim({ node: "n2", mapVersion: 2, instance: "i" });
   await world.recordMany(1, 2);
   await world.clock.pass(3000);
   assert.deepEqual(running.result(), { kind: "fenced", epoch: 2 });

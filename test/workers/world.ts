@@ -19,6 +19,7 @@ import { ShardActor, type Ended, type ShardActorOptions } from "../../workers/sh
 import type { ShardProgress } from "../../workers/messages.ts";
 import { ManualClock, settle } from "../harness/clock.ts";
 import { hearLog } from "../harness/log.ts";
+import { replaced } from "../harness/replaced.ts";
 
 export const hourMs = 3_600_000;
 export const bootA = Uint8Array.from({ length: 16 }, () => 0xaa);
@@ -103,7 +104,7 @@ export class World {
     const doings: string[] = [];
     const actor = new ShardActor({
       shard: 0,
-      owner: { node: "n1", mapVersion: 1 },
+      owner: { node: "n1", mapVersion: 1, instance: "i" },
       bus: this.bus,
       openStore: () => this.engine.openShard(0),
       newAggregator: () =>
@@ -147,31 +148,13 @@ export class World {
   storeWith(change: (store: ShardStore) => Partial<ShardStore>): () => Promise<ShardStore> {
     return async () => {
       const store = await this.engine.openShard(0);
-      const plain: ShardStore = {
-        claim: (owner) => store.claim(owner),
-        commit: (commit) => store.commit(commit),
-        keyedApplied: (ids, nowMs) => store.keyedApplied(ids, nowMs),
-        forget: (epoch, nowMs) => store.forget(epoch, nowMs),
-        retire: (epoch, nowSeconds) => store.retire(epoch, nowSeconds),
-        deleteSeries: (...asked) => store.deleteSeries(...asked),
-        tenantSeries: (tenant) => store.tenantSeries(tenant),
-        named: (tenant, names) => store.named(tenant, names),
-        close: () => store.close(),
-      };
-      return { ...plain, ...change(store) };
+      return replaced(store, change(store));
     };
   }
 
   /** The bus with some of its calls replaced. */
   busWith(change: Partial<Bus>): Bus {
-    return new Proxy(this.bus, {
-      get(target, property) {
-        const replaced: unknown = Reflect.get(change, property);
-        if (replaced !== undefined) return replaced;
-        const value: unknown = Reflect.get(target, property, target);
-        return typeof value === "function" ? (value.bind(target) as unknown) : value;
-      },
-    });
+    return replaced<Bus>(this.bus, change);
   }
 
   async snapshot<T>(use: (snapshot: Snapshot) => Promise<T>): Promise<T> {

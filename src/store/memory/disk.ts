@@ -2,7 +2,8 @@
 // a ladder is ever changed: what changes is put in its place, so a snapshot is a copy of lists.
 import type { Ladder } from "../../metric/bucket.ts";
 import { compareTexts } from "../order.ts";
-import type { BootApplied, DeadLetter, LedgerRow, ShardState } from "../store.ts";
+import { freshState } from "../lanes.ts";
+import type { BootApplied, DeadLetter, LedgerRow, Owner, ShardState } from "../store.ts";
 
 export interface Row {
   series: number;
@@ -34,7 +35,7 @@ export interface Reach {
 
 export interface Disk {
   state: Omit<ShardState, "boots">;
-  owner: { node: string; mapVersion: number } | undefined;
+  owner: Owner | undefined;
   boots: Map<string, BootApplied>;
   /** Living series by id. */
   series: Map<number, Series>;
@@ -55,18 +56,8 @@ export interface Disk {
 }
 
 export function freshDisk(): Disk {
-  const state = {
-    epoch: 0,
-    claims: 0,
-    offset: 0,
-    incarnation: "",
-    frameTimeMs: 0,
-    receivedAtMs: 0,
-    gaps: [],
-    holes: [],
-  };
   return {
-    state,
+    state: freshState(),
     owner: undefined,
     boots: new Map(),
     series: new Map(),

@@ -1,4 +1,5 @@
 // What a reader of the memory engine sees: copies of a shard's lists, asked in the plainest way.
+import { notYet } from "../not-yet.ts";
 import { bucketOf } from "../../metric/bucket.ts";
 import { compilePattern, type Pattern } from "../../metric/glob.ts";
 import { storedOutput } from "../../metric/outputs.ts";
@@ -121,6 +122,12 @@ export class MemorySnapshot implements Snapshot {
     return this.#ledger
       .filter((row) => row.tenant === tenant && row.minute >= fromMinute && row.minute <= untilMinute)
       .sort((a, b) => a.minute - b.minute || compareTexts(ledgerText(a), ledgerText(b)));
+  }
+
+  async deadCounts(): Promise<
+    { tenant: string; reason: string; letters: number; lines: number; bytes: number }[]
+  > {
+    return notYet();
   }
 
   async dead(most: number): Promise<DeadLetter[]> {

@@ -1,0 +1,23 @@
+// What a shard starts with: no lane has died, nothing is set aside, nobody is quarantined.
+import type { LaneState, ShardState } from "./store.ts";
+
+export function freshLane(): LaneState {
+  return { starts: 0, lastInstance: "", trial: undefined, part: undefined };
+}
+
+export function freshState(): Omit<ShardState, "boots"> {
+  return {
+    epoch: 0,
+    offset: 0,
+    incarnation: "",
+    frameTimeMs: 0,
+    receivedAtMs: 0,
+    gaps: [],
+    holes: [],
+    lanes: { live: freshLane(), fill: freshLane() },
+    poison: { sinceMs: 0, lines: 0 },
+    quarantined: [],
+    purging: [],
+    replays: [],
+  };
+}
