@@ -5,7 +5,7 @@ import { encodeBlob } from "./blob.ts";
 import type { State, Writes } from "./environment.ts";
 import { applyGauges } from "./gauges.ts";
 import type { ShardHead } from "./head.ts";
-import { freshLane } from "./lanes.ts";
+import { committedHead } from "./lane-changes.ts";
 import { mergeIntervals } from "./intervals.ts";
 import { blobKey, bootKey, deadKey, gaugeKey, keyedKey, keyedTimeKey, ledgerKey, nameKey } from "./keys.ts";
 import { Naming } from "./naming.ts";
@@ -20,10 +20,11 @@ export interface CommitPlan {
 
 /** The commit has been judged: its epoch and offset are those of the state. */
 export function planCommit(state: State, commit: Commit): CommitPlan {
-  assert(commit.to >= commit.from, `an offset that does not go back, got ${commit.from} to ${commit.to}`);
   assert(
-    (commit.deltas.count === 0 && (commit.gauges ?? []).length === 0) || commit.to > commit.from,
-    "no points in a commit that does not move the offset",
+    (commit.deltas.count === 0 && (commit.gauges ?? []).length === 0) ||
+      commit.to > commit.from ||
+      (commit.partLines ?? 0) > 0,
+    "no points in a commit that gets no further",
   );
   const naming = new Naming(
     state,
@@ -33,9 +34,11 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
   const ids = Uint32Array.from(commit.newSeries, (key) => naming.idOf(key));
   const writes: Writes = { puts: naming.puts(), removes: [], packed: naming.packed() };
   const deltas = planGauges(state, commit, ids, writes);
+  let { blobs } = state.head;
   if (deltas.count > 0) {
     const { bytes, minBucket, maxBucket } = encodeBlob(deltas, ids);
-    writes.puts.push({ key: blobKey({ offset: commit.to, minBucket, maxBucket, commits: 1 }), value: bytes });
+    blobs++;
+    writes.puts.push({ key: blobKey({ number: blobs, minBucket, maxBucket, commits: 1 }), value: bytes });
   }
   for (const boot of mergeBoots(state, commit.boots))
     writes.puts.push({ key: bootKey(boot.boot), value: encodeBoot(boot) });
@@ -44,13 +47,8 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
   for (const dead of commit.dead)
     writes.puts.push({ key: deadKey(dead.sequence, dead.part), value: encodeDead(dead) });
   const head: ShardHead = {
-    ...state.head,
-    lanes: { ...state.head.lanes, live: freshLane() },
-    offset: commit.to,
-    incarnation: commit.incarnation,
-    frameTimeMs: commit.frameTimeMs,
-    receivedAtMs: commit.receivedAtMs,
-    holes: mergeIntervals(state.head.holes, commit.holes),
+    ...committedHead(state.head, commit),
+    blobs,
     nextBlock: naming.next.block,
     nextNode: naming.next.node,
   };

@@ -165,10 +165,10 @@ export class Fetcher {
   async #addBlobs(grid: Grid, from: number, until: number, { round }: ShardWork): Promise<void> {
     this.#blobs ??= this.#listBlobs();
     let readBytes = 0;
-    for (const { key, offset, minBucket, maxBucket } of await this.#blobs) {
+    for (const { key, number, minBucket, maxBucket } of await this.#blobs) {
       if (maxBucket < from || minBucket >= until) continue;
       // E1.
-      const leastSeries = round !== undefined && offset <= round.until ? round.nextSeries : 0;
+      const leastSeries = round !== undefined && number <= round.until ? round.nextSeries : 0;
       if ((grid.ids.at(-1) ?? 0) < leastSeries) continue;
       const { blob, bytes, kept } = this.#kept.get(this.#view, key, readBytes);
       readBytes += bytes;

@@ -1,7 +1,7 @@
 // The one row of a shard that every change rewrites: who owns it, how far it is, which ids come next. Its version in
 // the table counts the changes; a change is made on condition that the version is still the one it was made from.
 import { count, intervals, pack, text, unpack } from "./rows.ts";
-import type { Owner, ShardState } from "./store.ts";
+import type { LaneState, Owner, ShardState } from "./store.ts";
 import { freshLane, freshState } from "./lanes.ts";
 
 /** Of the whole layout. A store with another one is not touched. */
@@ -13,6 +13,8 @@ export interface ShardHead extends Omit<ShardState, "boots"> {
   /** Block of ids that is given next (keys.ts). */
   nextBlock: number;
   nextNode: number;
+  /** The last blob's number (keys.ts). */
+  blobs: number;
 }
 
 export function freshHead(): ShardHead {
@@ -21,6 +23,7 @@ export function freshHead(): ShardHead {
     owner: undefined,
     nextBlock: 1,
     nextNode: 1,
+    blobs: 0,
   };
 }
 
@@ -38,6 +41,7 @@ export function encodeHead(head: ShardHead): Buffer {
     head.owner?.mapVersion ?? 0,
     head.nextBlock,
     head.nextNode,
+    encodeLanes(head),
   ]);
 }
 
@@ -48,8 +52,8 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
   const [gaps, holes, node, mapVersion, nextBlock, nextNode] = row.slice(6);
   return {
     ...freshState(),
+    ...decodeLanes(row[12], count(claims, what), count(offset, what)),
     epoch: count(epoch, what),
-    lanes: { live: { ...freshLane(), starts: count(claims, what) }, fill: freshLane() },
     offset: count(offset, what),
     incarnation: text(incarnation, what),
     frameTimeMs: count(frameTimeMs, what),
@@ -62,5 +66,37 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
         : { node: text(node, what), mapVersion: count(mapVersion, what), instance: "" },
     nextBlock: count(nextBlock, what),
     nextNode: count(nextNode, what),
+  };
+}
+
+type Lanes = Pick<ShardHead, "lanes" | "parts" | "poison" | "replays" | "blobs">;
+
+/** As values of their own kinds: what is added later has a name, and who does not know it leaves it out. */
+function encodeLanes({ lanes, parts, poison, replays, blobs, owner }: ShardHead): string {
+  return JSON.stringify({ lanes, parts, poison, replays, blobs, instance: owner?.instance ?? "" });
+}
+
+/**
+ * A head of the version before has none: nothing is set aside there, no lane has died but of claims, and blobs had the
+ * offset for a number.
+ */
+function decodeLanes(value: unknown, claims: number, offset: number): Lanes {
+  const { lanes, parts, poison, replays } = freshState();
+  if (value === undefined)
+    return {
+      lanes: { ...lanes, live: { ...freshLane(), starts: claims } },
+      parts,
+      poison,
+      replays,
+      blobs: offset,
+    };
+  const said = JSON.parse(text(value, "the shard's lanes")) as Lanes;
+  const laneOf = (lane: LaneState): LaneState => ({ ...freshLane(), ...lane });
+  return {
+    lanes: { live: laneOf(said.lanes.live), fill: laneOf(said.lanes.fill) },
+    parts: said.parts,
+    poison: said.poison,
+    replays: said.replays,
+    blobs: said.blobs,
   };
 }

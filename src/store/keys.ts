@@ -7,8 +7,8 @@
 //   j block u32                         -> tenant              ids are given in blocks of 16, each of one tenant
 //   a chunk u32                         -> 1024 x u16          day on which each of 1024 ids has nothing left
 //   u tenant                            -> size row            what the tenant's fragments hold
-//   p series u32                        -> offset f64          deleted: its fragments go; rows up to the offset are its
-//   b offset u64, min u32, max u32, commits u32 -> blob (blob.ts)  rows of so many commits, the last one's offset
+//   p series u32                        -> blob f64            deleted: its fragments go; rows up to the blob are its
+//   b number u64, min u32, max u32, commits u32 -> blob (blob.ts)  rows of so many commits, the last one's number
 //   m ladder u8, rung u8, span u32      -> pieces              of which pieces a span consists (spans.ts)
 //   f ladder u8, rung u8, span u32, block u32, piece u32 -> fragments of a block's series (fragment.ts)
 //   q as of f                           -> sketches of the piece that has the same key (sketches.ts)
@@ -119,10 +119,11 @@ export function nameOfTaggedKey(key: Buffer): string {
 
 /**
  * Names what lies there for good: a blob is never changed, a run (runs.ts) has more commits than any blob it is made of,
- * and no offset is committed twice. So whoever knows a blob's key may keep the blob.
+ * and no number is given twice. So whoever knows a blob's key may keep the blob.
  */
 export interface BlobPlace {
-  offset: number;
+  /** In the order of commits, whatever lane they are of: of a run, its last one's. */
+  number: number;
   minBucket: number;
   maxBucket: number;
   commits: number;
@@ -131,7 +132,7 @@ export interface BlobPlace {
 export function blobKey(place: BlobPlace): Buffer {
   const key = Buffer.allocUnsafe(21);
   key[0] = tableByte.blob;
-  writeU64(key, place.offset, 1);
+  writeU64(key, place.number, 1);
   key.writeUInt32BE(place.minBucket, 9);
   key.writeUInt32BE(place.maxBucket, 13);
   key.writeUInt32BE(place.commits, 17);
@@ -140,7 +141,7 @@ export function blobKey(place: BlobPlace): Buffer {
 
 export function blobPlace(key: Buffer): BlobPlace {
   return {
-    offset: readU64(key, 1),
+    number: readU64(key, 1),
     minBucket: key.readUInt32BE(9),
     maxBucket: key.readUInt32BE(13),
     commits: key.readUInt32BE(17),

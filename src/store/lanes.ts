@@ -2,7 +2,7 @@
 import type { LaneState, ShardState } from "./store.ts";
 
 export function freshLane(): LaneState {
-  return { starts: 0, lastInstance: "", trial: undefined, part: undefined };
+  return { starts: 0, lastInstance: "", trial: undefined };
 }
 
 export function freshState(): Omit<ShardState, "boots"> {
@@ -15,6 +15,7 @@ export function freshState(): Omit<ShardState, "boots"> {
     gaps: [],
     holes: [],
     lanes: { live: freshLane(), fill: freshLane() },
+    parts: [],
     poison: { sinceMs: 0, lines: 0 },
     quarantined: [],
     purging: [],

@@ -14,6 +14,17 @@ import { Environment, type SpaceUsed, type State, type Writes } from "./environm
 import type { ShardHead } from "./head.ts";
 import { findStored } from "./find.ts";
 import { planForget, type ForgetPlace } from "./forget.ts";
+import {
+  adoptedHead,
+  attemptedHead,
+  claimedBefore,
+  claimedHead,
+  commitRefused,
+  fillStartedHead,
+  seenByStarter,
+  settledHead,
+  skippedHead,
+} from "./lane-changes.ts";
 import { areNamed, livingSeries } from "./names.ts";
 import { KeptBlobs, type BlobsOfReader } from "./kept-blobs.ts";
 import { keyedKey, purgeKey } from "./keys.ts";
@@ -130,30 +141,73 @@ class Shard implements LmdbShardStore {
 
   async claim(owner: Owner): Promise<ClaimResult> {
     return await this.#decide<ClaimResult>((now) => {
-      const last = now.head.owner;
-      const older = last !== undefined && owner.mapVersion < last.mapVersion;
-      const other = last !== undefined && owner.mapVersion === last.mapVersion && owner.node !== last.node;
-      if (last !== undefined && (older || other))
-        return { answer: { kind: "refused", owner: last.node, mapVersion: last.mapVersion } };
-      const { epoch, lanes } = now.head;
-      const live = { ...lanes.live, starts: lanes.live.starts + 1 };
-      const head = { ...now.head, epoch: epoch + 1, lanes: { ...lanes, live }, owner };
-      const state = { ...readState(now), epoch: head.epoch, lanes: head.lanes };
-      const writes = { puts: [], removes: [] };
-      return { answer: { kind: "claimed", state }, change: { head, writes, budgeted: false } };
+      const other = claimedBefore(now.head.owner, owner);
+      if (other !== undefined)
+        return { answer: { kind: "refused", owner: other.node, mapVersion: other.mapVersion } };
+      return started(now, claimedHead(now.head, owner), "live");
     });
+  }
+
+  async resume(epoch: number): Promise<ClaimResult> {
+    return this.#environment.look((now) =>
+      now.head.epoch === epoch ? { kind: "claimed", state: readState(now) } : refused(now),
+    );
+  }
+
+  async startFill(epoch: number, instance: string): Promise<ClaimResult> {
+    return await this.#decide<ClaimResult>((now) =>
+      now.head.epoch === epoch
+        ? started(now, fillStartedHead(now.head, instance), "fill")
+        : { answer: refused(now) },
+    );
+  }
+
+  async attempt(epoch: number, lane: Lane, trial: Omit<Trial, "deaths"> | undefined): Promise<Changed> {
+    return await this.#changeHead(epoch, (head) => attemptedHead(head, lane, trial));
+  }
+
+  async settled(epoch: number, lane: Lane): Promise<Changed> {
+    return await this.#changeHead(epoch, (head) => settledHead(head, lane));
+  }
+
+  async skip(
+    epoch: number,
+    to: number,
+    at: { incarnation: string; frameTimeMs: number; receivedAtMs: number },
+  ): Promise<Changed> {
+    return await this.#changeHead(epoch, (head) => skippedHead(head, to, at));
+  }
+
+  async adopt(
+    epoch: number,
+    to: { incarnation: string; offset: number; hole: Interval | undefined },
+  ): Promise<Changed> {
+    return await this.#changeHead(epoch, (head) => adoptedHead(head, to));
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
     const result = await this.#decide<CommitResult>((now) => {
-      const { epoch, offset } = now.head;
+      const { epoch } = now.head;
       if (commit.epoch !== epoch) return { answer: { kind: "fenced", epoch } };
-      if (commit.from !== offset) return { answer: { kind: "at", offset } };
+      const refused = commitRefused(now.head, commit);
+      if (refused !== undefined) return { answer: refused };
       const { ids, head, writes } = planCommit(now, commit);
       return { answer: { kind: "ok", ids }, change: { head, writes, budgeted: true } };
     });
     if (++this.#commits % commitsPerReaderCheck === 0) this.#environment.readerCheck();
     return result;
+  }
+
+  /** A change of the head alone: it needs no room, so a store that is full bears it. */
+  async #changeHead(epoch: number, change: (head: ShardHead) => ShardHead): Promise<Changed> {
+    return await this.#decide<Changed>((now) =>
+      now.head.epoch === epoch
+        ? {
+            answer: "ok",
+            change: { head: change(now.head), writes: { puts: [], removes: [] }, budgeted: false },
+          }
+        : { answer: "fenced" },
+    );
   }
 
   async keyedApplied(ids: readonly Uint8Array[], nowMs: number): Promise<boolean[]> {
@@ -212,37 +266,6 @@ class Shard implements LmdbShardStore {
       deleted.push(...(await this.#decide((now) => decideDeletion(now, epoch, part))));
     }
     return { ids: Uint32Array.from(deleted, ({ id }) => id), names: deleted.map(({ name }) => name) };
-  }
-
-  async resume(_epoch: number): Promise<ClaimResult> {
-    return notYet();
-  }
-
-  async startFill(_epoch: number, _instance: string): Promise<ClaimResult> {
-    return notYet();
-  }
-
-  async attempt(_epoch: number, _lane: Lane, _trial: Omit<Trial, "deaths"> | undefined): Promise<Changed> {
-    return notYet();
-  }
-
-  async settled(_epoch: number, _lane: Lane): Promise<Changed> {
-    return notYet();
-  }
-
-  async skip(
-    _epoch: number,
-    _to: number,
-    _at: { frameTimeMs: number; receivedAtMs: number },
-  ): Promise<Changed> {
-    return notYet();
-  }
-
-  async adopt(
-    _epoch: number,
-    _to: { incarnation: string; offset: number; hole: Interval | undefined },
-  ): Promise<Changed> {
-    return notYet();
   }
 
   async lettersOpen(_places: readonly LetterPlace[]): Promise<boolean[]> {
@@ -304,6 +327,18 @@ class Shard implements LmdbShardStore {
   }
 }
 
+/** The state as the starter of a lane sees it. */
+function started(now: State, head: ShardHead, lane: Lane): Decision<ClaimResult> {
+  const lanes = seenByStarter(head.lanes, lane, now.head.lanes[lane]);
+  const state = { ...readState(now), epoch: head.epoch, lanes };
+  const writes = { puts: [], removes: [] };
+  return { answer: { kind: "claimed", state }, change: { head, writes, budgeted: false } };
+}
+
+function refused({ head: { owner } }: State): ClaimResult {
+  return { kind: "refused", owner: owner?.node ?? "", mapVersion: owner?.mapVersion ?? 0 };
+}
+
 /** Answers those that went: all that still have a name. */
 function decideDeletion(now: State, epoch: number, found: readonly FoundSeries[]): Decision<FoundSeries[]> {
   if (now.head.epoch !== epoch) return { answer: [] };
@@ -311,7 +346,7 @@ function decideDeletion(now: State, epoch: number, found: readonly FoundSeries[]
   const gone = found.filter(({ id }) => unnaming.remove(id) !== undefined);
   if (gone.length === 0) return { answer: gone };
   const writes = unnaming.writes();
-  for (const { id } of gone) writes.puts.push({ key: purgeKey(id), value: encodeNumber(now.head.offset) });
+  for (const { id } of gone) writes.puts.push({ key: purgeKey(id), value: encodeNumber(now.head.blobs) });
   return { answer: gone, change: { head: now.head, writes, budgeted: false } };
 }
 

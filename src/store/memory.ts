@@ -5,7 +5,18 @@ import { Outage } from "../base/errors.ts";
 import { notYet } from "./not-yet.ts";
 import { applyGauges } from "./gauges.ts";
 import { mergeIntervals } from "./intervals.ts";
-import { freshLane } from "./lanes.ts";
+import {
+  adoptedHead,
+  attemptedHead,
+  claimedBefore,
+  claimedHead,
+  commitRefused,
+  committedHead,
+  fillStartedHead,
+  seenByStarter,
+  settledHead,
+  skippedHead,
+} from "./lane-changes.ts";
 import { dropSeries, freshDisk, keyOfName, stateOf, type Disk } from "./memory/disk.ts";
 import { foundIn } from "./memory/find.ts";
 import { MemorySnapshot } from "./memory/snapshot.ts";
@@ -18,6 +29,7 @@ import {
   type Changed,
   type Interval,
   type Lane,
+  type LaneState,
   type LetterPlace,
   type Replay,
   type Trial,
@@ -70,22 +82,73 @@ class MemoryShard implements ShardStore {
     this.#disk = disk;
   }
 
-  async claim({ node, mapVersion, instance }: Owner): Promise<ClaimResult> {
-    const { owner, state } = this.#disk;
-    if (owner !== undefined) {
-      if (owner.mapVersion > mapVersion || (owner.mapVersion === mapVersion && owner.node !== node))
-        return { kind: "refused", owner: owner.node, mapVersion: owner.mapVersion };
-    }
-    this.#disk.owner = { node, mapVersion, instance };
-    state.epoch++;
-    state.lanes.live.starts++;
-    return { kind: "claimed", state: stateOf(this.#disk) };
+  async claim(owner: Owner): Promise<ClaimResult> {
+    const disk = this.#disk;
+    const other = claimedBefore(disk.state.owner, owner);
+    if (other !== undefined) return { kind: "refused", owner: other.node, mapVersion: other.mapVersion };
+    const before = disk.state.lanes.live;
+    disk.state = claimedHead(disk.state, owner);
+    return this.#claimed("live", before);
+  }
+
+  async resume(epoch: number): Promise<ClaimResult> {
+    return epoch === this.#disk.state.epoch
+      ? { kind: "claimed", state: stateOf(this.#disk) }
+      : this.#refused();
+  }
+
+  async startFill(epoch: number, instance: string): Promise<ClaimResult> {
+    const disk = this.#disk;
+    if (epoch !== disk.state.epoch) return this.#refused();
+    const before = disk.state.lanes.fill;
+    disk.state = fillStartedHead(disk.state, instance);
+    return this.#claimed("fill", before);
+  }
+
+  async attempt(epoch: number, lane: Lane, trial: Omit<Trial, "deaths"> | undefined): Promise<Changed> {
+    return this.#change(epoch, (head) => attemptedHead(head, lane, trial));
+  }
+
+  async settled(epoch: number, lane: Lane): Promise<Changed> {
+    return this.#change(epoch, (head) => settledHead(head, lane));
+  }
+
+  async skip(
+    epoch: number,
+    to: number,
+    at: { incarnation: string; frameTimeMs: number; receivedAtMs: number },
+  ): Promise<Changed> {
+    return this.#change(epoch, (head) => skippedHead(head, to, at));
+  }
+
+  async adopt(
+    epoch: number,
+    to: { incarnation: string; offset: number; hole: Interval | undefined },
+  ): Promise<Changed> {
+    return this.#change(epoch, (head) => adoptedHead(head, to));
+  }
+
+  #change(epoch: number, change: (head: Disk["state"]) => Disk["state"]): Changed {
+    if (epoch !== this.#disk.state.epoch) return "fenced";
+    this.#disk.state = change(this.#disk.state);
+    return "ok";
+  }
+
+  #claimed(lane: Lane, before: LaneState): ClaimResult {
+    const state = stateOf(this.#disk);
+    return { kind: "claimed", state: { ...state, lanes: seenByStarter(state.lanes, lane, before) } };
+  }
+
+  #refused(): ClaimResult {
+    const { owner } = this.#disk.state;
+    return { kind: "refused", owner: owner?.node ?? "", mapVersion: owner?.mapVersion ?? 0 };
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
     const disk = this.#disk;
     if (commit.epoch !== disk.state.epoch) return { kind: "fenced", epoch: disk.state.epoch };
-    if (commit.from !== disk.state.offset) return { kind: "at", offset: disk.state.offset };
+    const refused = commitRefused(disk.state, commit);
+    if (refused !== undefined) return refused;
     const ids = Uint32Array.from(commit.newSeries, ({ tenant, name }) => this.#idOf(tenant, name));
     const idOf = (said: number) => (said >= newSeriesFlag ? (ids[said - newSeriesFlag] ?? 0) : said);
     const before = (id: number) => disk.gauges.get(id) ?? 0;
@@ -127,15 +190,7 @@ class MemoryShard implements ShardStore {
         ...letter,
         bytes: Uint8Array.from(letter.bytes),
       });
-    disk.state = {
-      ...disk.state,
-      lanes: { ...disk.state.lanes, live: freshLane() },
-      offset: commit.to,
-      incarnation: commit.incarnation,
-      frameTimeMs: commit.frameTimeMs,
-      receivedAtMs: commit.receivedAtMs,
-      holes: mergeIntervals(disk.state.holes, commit.holes),
-    };
+    disk.state = committedHead(disk.state, commit);
     return { kind: "ok", ids };
   }
 
@@ -201,37 +256,6 @@ class MemoryShard implements ShardStore {
     for (const [key, { receivedAtMs }] of dead)
       if (receivedAtMs < nowMs - ledgerKeptMs && dead.delete(key)) forgotten.dead++;
     return forgotten;
-  }
-
-  async resume(_epoch: number): Promise<ClaimResult> {
-    return notYet();
-  }
-
-  async startFill(_epoch: number, _instance: string): Promise<ClaimResult> {
-    return notYet();
-  }
-
-  async attempt(_epoch: number, _lane: Lane, _trial: Omit<Trial, "deaths"> | undefined): Promise<Changed> {
-    return notYet();
-  }
-
-  async settled(_epoch: number, _lane: Lane): Promise<Changed> {
-    return notYet();
-  }
-
-  async skip(
-    _epoch: number,
-    _to: number,
-    _at: { frameTimeMs: number; receivedAtMs: number },
-  ): Promise<Changed> {
-    return notYet();
-  }
-
-  async adopt(
-    _epoch: number,
-    _to: { incarnation: string; offset: number; hole: Interval | undefined },
-  ): Promise<Changed> {
-    return notYet();
   }
 
   async lettersOpen(_places: readonly LetterPlace[]): Promise<boolean[]> {

@@ -1,4 +1,4 @@
-// A round of compaction: all blobs up to an offset become pieces, series by series, block by block, slice by slice.
+// A round of compaction: all blobs up to a number become pieces, series by series, block by block, slice by slice.
 // All rungs are made from the same rows in the same slice, so a late point reaches each rung that still holds its time.
 //
 // O1. A row of a blob goes, in the slice that passes its series, into exactly those rungs of its ladder whose `kept` is

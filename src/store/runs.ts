@@ -1,6 +1,6 @@
 // Runs: many small blobs, consecutive ones, become one, so that readers have few blobs to look into.
 //
-// N1. A run is a blob like any other, under the offset of its last one: rows sorted by (series, bucket).
+// N1. A run is a blob like any other, under the number of its last one: rows sorted by (series, bucket).
 // N2. Rows of the same (series, bucket) are merged, or follow each other in the order of their blobs: where all rows are
 //     of one point, and so have one value, merging a few would cost all of them three columns more.
 // N3. Each merge at least doubles what the largest of its blobs was: a row is rewritten a few times only. What is merged
@@ -38,12 +38,12 @@ const digitBits = 11;
 
 /** A blob as pickRun sees it. */
 export interface RunBlob {
-  offset: number;
+  number: number;
   bytes: number;
 }
 
 /**
- * Which blobs to merge next: [first, end) of `blobs`, which are all there are, in the order of their offsets. The ones
+ * Which blobs to merge next: [first, end) of `blobs`, which are all there are, in the order of their numbers. The ones
  * that cost least for each blob that goes. `until`: of the round under way.
  */
 export function pickRun(
@@ -54,7 +54,7 @@ export function pickRun(
   let bestCost = Number.POSITIVE_INFINITY;
   for (let first = 0; first + blobsLeast <= blobs.length; first++) {
     // N5.
-    if (until !== undefined && (blobs[first]?.offset ?? 0) <= until) continue;
+    if (until !== undefined && (blobs[first]?.number ?? 0) <= until) continue;
     let total = 0;
     let largest = 0;
     let end = first;
@@ -73,19 +73,19 @@ export function pickRun(
   return best;
 }
 
-/** What replaces the blobs of these keys, given in the order of their offsets, by their run. */
+/** What replaces the blobs of these keys, given in the order of their numbers, by their run. */
 export function planRun(keys: readonly Buffer[], blobs: readonly Blob[]): Writes & { rows: number } {
   assert(keys.length > 1 && keys.length === blobs.length, "a key for each of some blobs");
   const { bytes, minBucket, maxBucket, rows } = mergeBlobs(blobs);
   const places = keys.map(blobPlace);
   const commits = places.reduce((sum, place) => sum + place.commits, 0);
-  const { offset, commits: before } = places.at(-1) ?? { offset: 0, commits: 0 };
+  const { number, commits: before } = places.at(-1) ?? { number: 0, commits: 0 };
   assert(commits > before, "a run of more commits than any of its blobs");
-  const key = blobKey({ offset, minBucket, maxBucket, commits });
+  const key = blobKey({ number, minBucket, maxBucket, commits });
   return { puts: [{ key, value: bytes }], removes: [...keys], rows };
 }
 
-/** N1, N2. At least one blob; in the order of their offsets. */
+/** N1, N2. At least one blob; in the order of their numbers. */
 export function mergeBlobs(blobs: readonly Blob[]): {
   bytes: Buffer;
   minBucket: number;

@@ -102,8 +102,8 @@ class Counting {
 
   /** Twice over a blob: whose its blocks are is read from the store, and then its own bytes are valid no more. */
   add(key: Buffer): void {
-    const { offset } = blobPlace(key);
-    const passed = this.#round !== undefined && offset <= this.#round.until ? this.#round.nextSeries : 0;
+    const { number } = blobPlace(key);
+    const passed = this.#round !== undefined && number <= this.#round.until ? this.#round.nextSeries : 0;
     const unknown: number[] = [];
     for (const { block } of blocksOf(this.#open(key), passed))
       if (!this.#mine.has(block)) unknown.push(block);

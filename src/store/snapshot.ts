@@ -30,7 +30,7 @@ import { SnapshotClosed } from "./store.ts";
 const pageRows = 1024;
 
 export function readState(now: State): ShardState {
-  const { owner: _owner, nextBlock: _block, nextNode: _node, ...state } = now.head;
+  const { owner: _owner, nextBlock: _block, nextNode: _node, blobs: _blobs, ...state } = now.head;
   const boots: BootApplied[] = [];
   for (const { key, value } of rowsOf(now, tableRange("boot"))) boots.push(decodeBoot(bootOfKey(key), value));
   return { ...state, boots };

@@ -49,8 +49,12 @@ export interface LaneState {
   /** Which process started it last, before this start; "" where something was committed since. */
   lastInstance: string;
   trial: Trial | undefined;
-  /** The first frame that is not wholly committed, and how many of its lines are; undefined: none of any. */
-  part: { sequence: number; lines: number } | undefined;
+}
+
+/** A frame that is committed up to a line. */
+export interface FramePart {
+  sequence: number;
+  lines: number;
 }
 
 /** A tenant whose lines poisoned again and again: its sections go whole to its dead letters. */
@@ -97,6 +101,8 @@ export interface ShardState {
   gaps: Interval[];
   holes: Interval[];
   lanes: Record<Lane, LaneState>;
+  /** Frames that are committed in part: the one behind the offset, first ones of gaps. */
+  parts: FramePart[];
   /** Lines buried as poison since `sinceMs` (the clock of who buried them). */
   poison: { sinceMs: number; lines: number };
   quarantined: Quarantined[];
@@ -211,7 +217,7 @@ export interface Commit {
   holes: Interval[];
   /**
    * Default: live. `fill`: (from, to] must begin a gap, and is no gap afterwards; the offset stays, `incarnation` must be
-   * the shard's, frameTimeMs and receivedAtMs only ever raise the shard's.
+   * the shard's, frameTimeMs is nobody's, receivedAtMs only ever raises the shard's.
    */
   lane?: Lane;
   /**
@@ -257,8 +263,12 @@ export interface ShardStore {
   attempt(epoch: number, lane: Lane, trial: Omit<Trial, "deaths"> | undefined): Promise<Changed>;
   /** The lane has nothing to commit and is well: its starts are forgotten. */
   settled(epoch: number, lane: Lane): Promise<Changed>;
-  /** Sets (offset, to] aside as a gap; the offset is `to` then. A part of the frame behind the offset goes to the gap's. */
-  skip(epoch: number, to: number, at: { frameTimeMs: number; receivedAtMs: number }): Promise<Changed>;
+  /** Sets (offset, to] aside as a gap; the offset is `to` then. `at` is of the frame `to`. */
+  skip(
+    epoch: number,
+    to: number,
+    at: { incarnation: string; frameTimeMs: number; receivedAtMs: number },
+  ): Promise<Changed>;
   /**
    * The record is another one now: goes on behind `offset` of `incarnation`. `hole` (of the old record) is written down;
    * gaps go, as holes; replays are given up. Dead letters stay.

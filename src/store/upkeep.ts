@@ -83,8 +83,8 @@ export class LmdbUpkeep implements ShardUpkeep {
   /** When the oldest blob that waits for a round was first seen, epoch seconds. */
   #waitingSince: number | undefined;
   #nextMergeLook = Number.NEGATIVE_INFINITY;
-  /** K4: rungs that are due wait for blobs up to this offset. */
-  #dueOffset: number | undefined;
+  /** K4: rungs that are due wait for blobs up to this number. */
+  #dueBlob: number | undefined;
 
   /** `time` outlives this upkeep: what could not be written in a full store closes it. */
   constructor(environment: Environment, mapBytes: number, time: RecordTime, options: Partial<UpkeepOptions>) {
@@ -140,14 +140,14 @@ export class LmdbUpkeep implements ShardUpkeep {
 
   #plan(view: View, work: ShardWork, blobs: Blobs, task: UpkeepTask): Plan | undefined {
     const slice = new Slice(view, work);
-    const { offset: newest, receivedAtMs } = view.head;
+    const { blobs: newest, receivedAtMs } = view.head;
     const nowSeconds = this.#time.nowSeconds(task.nowSeconds, receivedAtMs, () => this.#isNearlyFull());
-    const dueOffset = this.#dueOffset ?? newest;
-    const awaited = blobs.places.filter(({ offset }) => offset <= dueOffset);
+    const dueBlob = this.#dueBlob ?? newest;
+    const awaited = blobs.places.filter(({ number }) => number <= dueBlob);
     let advance = advanceKept(work, awaited, nowSeconds);
     // In a store without room there may be none for a round: nothing holds up what makes some.
     if (advance === "round-first" && this.#isNearlyFull()) advance = advanceKept(work, [], nowSeconds);
-    this.#dueOffset = advance === "nothing" ? undefined : dueOffset; // K4
+    this.#dueBlob = advance === "nothing" ? undefined : dueBlob; // K4
     const passed = passedSpan(view, work);
     if (passed !== undefined) planPassed(slice, passed);
     if (passed !== undefined || advance === "advanced") return finish("retention", slice);
@@ -166,7 +166,7 @@ export class LmdbUpkeep implements ShardUpkeep {
   /** Small blobs become larger ones: a read looks into each. A round's own are left alone. */
   #planRun(slice: Slice, blobs: Blobs): Plan | undefined {
     const { view, work } = slice;
-    const sized = blobs.places.map(({ offset }, at) => ({ offset, bytes: blobs.bytes[at] ?? 0 }));
+    const sized = blobs.places.map(({ number }, at) => ({ number, bytes: blobs.bytes[at] ?? 0 }));
     const chosen = pickRun(sized, work.round?.until);
     // What spares reads some looks must not hold up, for want of room, what makes room.
     if (chosen === undefined || this.#isNearlyFull()) return undefined;
@@ -198,7 +198,7 @@ export class LmdbUpkeep implements ShardUpkeep {
     }
     const { round } = work;
     if (this.#round?.piece !== round.piece) {
-      const places = blobs.places.filter(({ offset }) => offset <= round.until);
+      const places = blobs.places.filter(({ number }) => number <= round.until);
       this.#round = new RoundWork(view, round, places);
     }
     this.#round.plan(slice, task.ladders, nowSeconds, this.#plans, this.#options);
@@ -274,14 +274,14 @@ export class LmdbUpkeep implements ShardUpkeep {
   }
 }
 
-/** Offset of the last blob that a round takes up: its memory is bounded. */
+/** Number of the last blob that a round takes up: its memory is bounded. */
 function lastOfRound({ places, bytes }: Blobs, roundBytes: number): number | undefined {
   let sum = 0;
   let until: number | undefined;
   for (const [at, place] of places.entries()) {
     sum += bytes[at] ?? 0;
     if (until !== undefined && sum > 2 * roundBytes) break;
-    until = place.offset;
+    until = place.number;
   }
   return until;
 }

@@ -20,7 +20,7 @@ export interface LadderWork {
 }
 
 export interface Round {
-  /** Blobs with this offset or a lower one are being turned into fragments. */
+  /** Blobs with this number or a lower one are being turned into fragments. */
   until: number;
   /** First series that is not done; a block's first. */
   nextSeries: number;
@@ -47,7 +47,7 @@ export interface ShardWork {
   round: Round | undefined;
   merge: Merge | undefined;
   nextPiece: number;
-  /** Every commit up to this offset is in pieces. */
+  /** Every blob up to this number is in pieces. */
   compacted: number;
 }
 

@@ -171,13 +171,13 @@ export function claimCases(f: Case): void {
     );
     const { boots: _boots, ...state } = await claimed(store);
     assert.deepEqual(state, {
+      ...freshState(),
       epoch: 2,
-      claims: 1,
+      lanes: { live: { ...freshLane(), starts: 1 }, fill: freshLane() },
       offset: 2 ** 40,
       incarnation: "y",
       frameTimeMs: 6,
       receivedAtMs: 16,
-      gaps: [],
       holes: [[3, 5]],
     });
     await store.close();

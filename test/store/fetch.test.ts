@@ -86,7 +86,10 @@ class Layout {
   blob(offset: number, points: readonly Point[]): void {
     if (points.length === 0) return;
     const { bytes, minBucket, maxBucket } = encodeBlob(columns([...points]), new Uint32Array(0));
-    this.writes.puts.push({ key: blobKey({ offset, minBucket, maxBucket, commits: 1 }), value: bytes });
+    this.writes.puts.push({
+      key: blobKey({ number: offset, minBucket, maxBucket, commits: 1 }),
+      value: bytes,
+    });
   }
 
   /** Into pieces of that number, of each rung that holds them. */

@@ -25,7 +25,7 @@ async function withBlobs(
         sum: Math.sqrt(j),
       }));
       const { bytes, minBucket, maxBucket } = encodeBlob(columns(points), new Uint32Array(0));
-      return { key: blobKey({ offset: i + 1, minBucket, maxBucket, commits: 1 }), value: bytes };
+      return { key: blobKey({ number: i + 1, minBucket, maxBucket, commits: 1 }), value: bytes };
     });
     const { version } = environment.look((state) => state.work());
     assert.ok(await environment.changeWork(version, freshWork(), { puts, removes: [] }, false));

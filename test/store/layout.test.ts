@@ -118,10 +118,10 @@ test("keys: byte order is number order, and they read back", () => {
   sorted([1, 255, 256, 2 ** 32 - 1, 2 ** 32, 2 ** 45].map((n) => deadKey(n, 0)));
   sorted([1, 255, 2 ** 40].map((n) => keyedTimeKey(n, Buffer.alloc(16))));
   sorted([
-    blobKey({ offset: 9, minBucket: 5, maxBucket: 6, commits: 7 }),
-    blobKey({ offset: 256, minBucket: 0, maxBucket: 0, commits: 1 }),
+    blobKey({ number: 9, minBucket: 5, maxBucket: 6, commits: 7 }),
+    blobKey({ number: 256, minBucket: 0, maxBucket: 0, commits: 1 }),
   ]);
-  const place = { offset: 2 ** 45 + 3, minBucket: 10, maxBucket: 2 ** 32 - 1, commits: 2 ** 31 };
+  const place = { number: 2 ** 45 + 3, minBucket: 10, maxBucket: 2 ** 32 - 1, commits: 2 ** 31 };
   assert.deepEqual(blobPlace(blobKey(place)), place);
   assert.deepEqual(deadPlace(deadKey(2 ** 40, 7)), { sequence: 2 ** 40, part: 7 });
   const ledger = { tenant: "tä", minute: 60, door: "tcp", fate: "refused", reason: "nan" };

@@ -12,7 +12,7 @@ const kilobyte = 1024;
 
 /** `sizes` in KB; the offsets are 1, 2, 3 and so on. */
 function picked(sizes: number[], expected: [number, number] | undefined, until?: number): void {
-  const blobs = sizes.map((size, i) => ({ offset: i + 1, bytes: size * kilobyte }));
+  const blobs = sizes.map((size, i) => ({ number: i + 1, bytes: size * kilobyte }));
   const pick = pickRun(blobs, until);
   assert.deepEqual(pick, expected && { first: expected[0], end: expected[1] });
 }
@@ -44,19 +44,19 @@ test("pickRun: enough blobs of about a size, the cheapest first", () => {
 
 test("N3: merging as long as there is something leaves few blobs, and rewrites each row a few times", () => {
   const random = seededRandom(7);
-  let blobs: { offset: number; bytes: number }[] = [];
+  let blobs: { number: number; bytes: number }[] = [];
   let written = 0;
   let rewritten = 0;
   for (let offset = 1; offset <= 5000; offset++) {
     const bytes = Math.floor(kilobyte * 2 ** (random.next() * 7));
-    blobs.push({ offset, bytes });
+    blobs.push({ number: offset, bytes });
     written += bytes;
     for (let pick = pickRun(blobs, undefined); pick !== undefined; pick = pickRun(blobs, undefined)) {
       const merged = blobs.slice(pick.first, pick.end);
       const sum = merged.reduce((total, blob) => total + blob.bytes, 0);
       assert.ok(sum <= runBytesMost);
       rewritten += sum;
-      const run = { offset: merged.at(-1)?.offset ?? 0, bytes: sum };
+      const run = { number: merged.at(-1)?.number ?? 0, bytes: sum };
       blobs = [...blobs.slice(0, pick.first), run, ...blobs.slice(pick.end)];
     }
   }
@@ -174,7 +174,7 @@ test("many late rows are sorted, not moved one by one", () => {
 test("planRun: the run is put, its blobs are removed, and its key is none of theirs (N4)", () => {
   const rows = (bucket: number) => [{ series: 5, bucket }];
   const key = (offset: number, minBucket: number, maxBucket: number, commits = 1) =>
-    blobKey({ offset, minBucket, maxBucket, commits });
+    blobKey({ number: offset, minBucket, maxBucket, commits });
   const f = (keys: Buffer[], buckets: number[], put: Buffer, removed: Buffer[]) => {
     const {
       puts,
@@ -186,7 +186,7 @@ test("planRun: the run is put, its blobs are removed, and its key is none of the
     );
     assert.deepEqual([puts.map((each) => each.key), removes, left], [[put], removed, 2]);
     assert.equal(decodeBlob(puts[0]?.value ?? Buffer.alloc(0)).rows, 2);
-    assert.equal(blobPlace(put).offset, blobPlace(keys[1] ?? put).offset);
+    assert.equal(blobPlace(put).number, blobPlace(keys[1] ?? put).number);
   };
   f([key(1, 10, 10), key(2, 11, 11)], [10, 11], key(2, 10, 11, 2), [key(1, 10, 10), key(2, 11, 11)]);
   const both = [key(1, 10, 10), key(2, 10, 12)];

@@ -34,8 +34,7 @@ export interface Reach {
 }
 
 export interface Disk {
-  state: Omit<ShardState, "boots">;
-  owner: Owner | undefined;
+  state: Omit<ShardState, "boots"> & { owner: Owner | undefined };
   boots: Map<string, BootApplied>;
   /** Living series by id. */
   series: Map<number, Series>;
@@ -57,8 +56,7 @@ export interface Disk {
 
 export function freshDisk(): Disk {
   return {
-    state: freshState(),
-    owner: undefined,
+    state: { ...freshState(), owner: undefined },
     boots: new Map(),
     series: new Map(),
     ids: new Map(),
@@ -76,7 +74,8 @@ export function freshDisk(): Disk {
 
 export function stateOf(disk: Disk): ShardState {
   const boots = [...disk.boots.values()].sort((a, b) => compareTexts(a.boot, b.boot));
-  return structuredClone({ ...disk.state, boots });
+  const { owner: _, ...state } = disk.state;
+  return structuredClone({ ...state, boots });
 }
 
 /** Ids of the tenant's living series whose name is taken, by name. */
