@@ -107,13 +107,9 @@ class Life {
   }
 
   // --- the owner ---
-
   async #claim(): Promise<void> {
-    const owner = {
-      node: this.#chance.pick(["n1", "n2"]),
-      mapVersion: this.#chance.random.below(4),
-      instance: "i",
-    };
+    const node = this.#chance.pick(["n1", "n2"]);
+    const owner = { node, mapVersion: this.#chance.random.below(4), instance: "i" };
     const result = await this.#tested.store.claim(owner);
     assert.deepEqual(result, await this.#memory.store.claim(owner));
     if (result.kind === "claimed") ({ epoch: this.#epoch, offset: this.#offset } = result.state);
