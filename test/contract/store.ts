@@ -4,6 +4,7 @@ import { claimCases } from "./store-claim.ts";
 import { fetchCases } from "./store-fetch.ts";
 import type { Case, World } from "./store-helpers.ts";
 import { historiesCases } from "./store-histories.ts";
+import { lanesCases } from "./store-lanes.ts";
 import { livesCases } from "./store-lives.ts";
 import { namesCases } from "./store-names.ts";
 import { randomCases } from "./store-random.ts";
@@ -24,6 +25,7 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
     });
   };
   claimCases(f);
+  lanesCases(f);
   rememberCases(f);
   namesCases(f);
   fetchCases(f);
