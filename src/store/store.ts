@@ -148,6 +148,11 @@ export interface Commit {
    */
   lane?: Lane;
   /**
+   * Lines of the frame `from + 1` that the store must hold now. Default 0. With `from` it is the lane's place: a commit
+   * that comes late, after another of the same epoch, finds the lane elsewhere.
+   */
+  fromLines?: number;
+  /**
    * The commit ends within the frame `to + 1`, of which so many lines are committed with it, those of earlier commits
    * included. It may have points although `to` is `from`. Without it the frame `to` is whole.
    */
@@ -164,7 +169,10 @@ export type CommitResult =
   /** `ids[i]` is the stored id of newSeries[i]. */
   | { kind: "ok"; ids: Uint32Array }
   | { kind: "fenced"; epoch: number }
-  /** Of the live lane: the offset is elsewhere. Of the fill lane: no gap begins behind `from`, or it ends before `to`. */
+  /**
+   * Of the live lane: the offset is elsewhere, or `fromLines` is. Of the fill lane: no gap begins behind `from`, or it
+   * ends before `to`, or `fromLines` is elsewhere.
+   */
   | { kind: "at"; offset: number };
 
 /** "fenced": it was of an old epoch, and nothing happened. */
