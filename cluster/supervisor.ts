@@ -132,6 +132,7 @@ class Child {
   #state: ChildState = "starting";
   #why = "";
   #restarts = 0;
+  #lastDeath = "";
   #progress: ShardProgress | undefined;
   #heardMs = 0;
 
@@ -217,7 +218,8 @@ class Child {
     const limits = this.#limits();
     const { instance } = this.#options;
     const mapVersion = this.#mapVersion;
-    const task: ShardTask = { shard, mapVersion, instance, storeBytes, settings, limits };
+    const lastDeath = this.#lastDeath;
+    const task: ShardTask = { shard, mapVersion, instance, storeBytes, settings, limits, lastDeath };
     const worker = new Worker(entry, {
       workerData: task,
       name: `shard-${shard}`,
@@ -282,6 +284,7 @@ class Child {
     const { clock, counters, log } = this.#options;
     this.#state = "restarting";
     this.#why = cause;
+    this.#lastDeath = cause;
     this.#restarts++;
     counters.counter("shard_restarts_total", "Actor threads started again", { shard: this.#shard }).value++;
     const ms = this.#backoff.nextMs();

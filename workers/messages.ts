@@ -16,6 +16,8 @@ export interface ShardTask {
   storeBytes: number;
   settings: Settings;
   limits: SeriesLimitsTold;
+  /** What the thread before died of; "" where nobody knows. */
+  lastDeath: string;
 }
 
 /** How many living series a tenant may have in a shard. */
@@ -63,6 +65,10 @@ export interface ShardProgress {
   holes: number;
   trimmed: number;
   commitMs: number;
+  /** Frames are tried one by one: earlier lives died of one. */
+  isolated: boolean;
+  /** Lines [from, to) of a frame that are being tried apart: whoever dies now dies of them. */
+  trial: { sequence: number; from: number; to: number } | undefined;
 }
 
 export type FromShard =

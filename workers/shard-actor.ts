@@ -5,11 +5,13 @@
 // S2. Every sequence is the last + 1. A jump is confirmed with the record, then committed as a hole and paged.
 // S3. Any answer to a commit but ok, and any error, throws everything in memory away: the next life starts from the
 //     store's offset.
-// S4. Waiting for the store or the bus is a state, not a death. A bug is thrown to whoever started the actor.
+// S4. Waiting for the store or the bus is a state, not a death: after it the actor goes on in its epoch, and no start is
+//     counted. A bug is thrown to whoever started the actor.
 // S5. What was applied is remembered by the record's time, never by a clock here: an actor that is days behind knows a
 //     repeated frame as well as one that keeps up.
 // S6. What is in memory is bounded: frames queued, rows and bytes uncommitted, series cached. A cache that is full is
 //     dropped: no series that the store has is ever refused because of it.
+// S7. A frame that killed the lives before is tried apart until the line is found that does it (lane.ts).
 import type { Backoff } from "../src/base/backoff.ts";
 import type { Clock } from "../src/base/clock.ts";
 import { isOutage } from "../src/base/errors.ts";
@@ -18,7 +20,7 @@ import type { Aggregator } from "../src/kernel/kernel.ts";
 import type { SeriesToDelete, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { RefusedLines } from "../src/gateway/refused-lines.ts";
-import type { Owner, ShardStore } from "../src/store/store.ts";
+import type { Owner, ShardReader, ShardStore } from "../src/store/store.ts";
 import { Deletions } from "./deletions.ts";
 import type { RefusedNames } from "./refused-names.ts";
 import type { SeriesLimits } from "./series-limits.ts";
@@ -29,6 +31,8 @@ export interface ShardActorOptions {
   owner: Owner;
   bus: Bus;
   openStore(): Promise<ShardStore>;
+  /** Of the same shard: for its dead letters. */
+  openReader(): Promise<ShardReader>;
   newAggregator(): Aggregator;
   clock: Clock;
   backoff: Backoff;
@@ -39,6 +43,8 @@ export interface ShardActorOptions {
   seriesCachedMax?: number;
   /** What the actor was told last. Default: any number of series. */
   seriesLimits?: SeriesLimits;
+  /** What the thread before died of. Default: nobody knows. */
+  lastDeath?: string;
   /** Remembers lines that were refused here. */
   refusedLines?: RefusedLines;
   /** Of names that were refused; 16 random bytes. With seriesLimits. */
@@ -62,6 +68,8 @@ export class ShardActor {
   readonly #deletions = new Deletions();
   #progress: ShardProgress;
   #reportedMs = Number.NEGATIVE_INFINITY;
+  /** S4: claimed by a life before. */
+  #epoch: number | undefined;
 
   constructor(options: ShardActorOptions) {
     this.#options = options;
@@ -83,6 +91,8 @@ export class ShardActor {
       holes: 0,
       trimmed: 0,
       commitMs: 0,
+      isolated: false,
+      trial: undefined,
     };
   }
 
@@ -130,11 +140,12 @@ export class ShardActor {
     const { owner } = this.#options;
     const store = await this.#options.openStore();
     try {
-      const claim = await store.claim(owner);
+      const claim = this.#epoch === undefined ? await store.claim(owner) : await store.resume(this.#epoch);
       if (claim.kind === "refused") {
         this.#options.log.warn({ shard: this.#options.shard, ...claim }, "claim refused: another owner");
         return { kind: "fenced", epoch: 0 };
       }
+      this.#epoch = claim.state.epoch;
       const life = new Life(
         this.#options,
         store,

@@ -8,9 +8,11 @@ import { makeLog } from "../src/base/log.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import { natsUrlOf, storeFolder } from "../src/config/places.ts";
+import type { Aggregator } from "../src/kernel/kernel.ts";
 import { createKernelAggregator } from "../src/kernel/kernel-aggregator.ts";
 import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
+import { withFaults } from "./faults.ts";
 import type { FromShard, SeriesToDelete, ShardTask, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
@@ -22,7 +24,7 @@ const bucketSeconds = 1;
 
 const port = parentPort;
 assert(port !== null, "the actor is started as a thread");
-const { shard, mapVersion, instance, storeBytes, settings, limits } = workerData as ShardTask;
+const { shard, mapVersion, instance, storeBytes, settings, limits, lastDeath } = workerData as ShardTask;
 const tell = (message: FromShard): void => port.postMessage(message);
 const log = makeLog("node", settings.logLevel);
 const clock = systemClock;
@@ -65,18 +67,25 @@ const bus = await connectNats({
 });
 const engine = createLmdbEngine({ folder: storeFolder(settings), mapBytes: storeBytes, clock });
 const createAggregator = settings.kernel === "plain" ? createPlainAggregator : createKernelAggregator;
+const isFaulty = (process.env["MILLRACE_FAULTS"] ?? "") !== "";
+const newAggregator = (): Aggregator => {
+  const aggregator = createAggregator({ stepSeconds: bucketSeconds, seed: random.bytes(8) });
+  return isFaulty ? withFaults(aggregator) : aggregator;
+};
 const actor = new ShardActor({
   shard,
   owner: { node: settings.node, mapVersion, instance },
   bus,
   openStore: () => engine.openShard(shard),
-  newAggregator: () => createAggregator({ stepSeconds: bucketSeconds, seed: random.bytes(8) }),
+  openReader: () => engine.openReader(shard),
+  newAggregator,
   clock,
   backoff: new Backoff({ firstMs: 100, mostMs: 5000, healthyMs: 30_000 }, clock, random),
   log,
   commitMs: settings.commitMs,
   replayWindowMs: settings.replayWindow,
   seriesLimits,
+  lastDeath,
   refusedLines,
   refusedNames: new RefusedNames(random.bytes(16)),
   onProgress: (progress) => tell({ kind: "progress", ...progress }),
