@@ -185,7 +185,9 @@ export class Life {
       if (stream.lastSequence < this.#offset)
         throw rewound(shard, `it ends at ${stream.lastSequence}, before the offset ${this.#offset}`);
       const frame = await bus.frameAt(shard, this.#offset);
-      if (frame !== undefined && frame.timeMs !== this.#state.frameTimeMs)
+      const { frameTimeMs } = this.#state;
+      // 0: the record was adopted, and nothing was committed since.
+      if (frame !== undefined && frameTimeMs > 0 && frame.timeMs !== frameTimeMs)
         throw rewound(shard, `frame ${this.#offset} is of another time than the one that was committed`);
     }
     this.#incarnation = stream.incarnation;

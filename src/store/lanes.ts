@@ -11,6 +11,7 @@ export function freshState(): Omit<ShardState, "boots"> {
     offset: 0,
     incarnation: "",
     frameTimeMs: 0,
+    era: 0,
     receivedAtMs: 0,
     gaps: [],
     holes: [],

@@ -3,7 +3,7 @@
 // V1. Values are multiples of 1/8, so no order of adding makes a difference.
 // V2. Time of the record only goes on.
 import type { Random } from "../../src/base/random.ts";
-import { newSeriesFlag, type Commit, type GaugeChange } from "../../src/store/store.ts";
+import { newSeriesFlag, type Commit, type GaugeChange, type Lane } from "../../src/store/store.ts";
 import type { Pair, Range } from "./store-compare.ts";
 import { difference } from "./store-gauges.ts";
 import { columns, commitOf, key, type RowInput } from "./store-helpers.ts";
@@ -119,7 +119,7 @@ export class Chance {
 
   /** The same commit with either engine's ids. */
   commit(
-    at: { epoch: number; offset: number },
+    at: { epoch: number; offset: number; lane: Lane },
     pairs: readonly Pair[],
   ): { tested: Commit; memory: Commit; rows: RowInput[] } {
     const { random } = this;
@@ -164,6 +164,7 @@ export class Chance {
     const wrong = random.below(30);
     const from = at.offset + (wrong === 0 ? 1 : 0);
     const more: Partial<Commit> = {
+      lane: at.lane,
       receivedAtMs: this.now * 1000 + random.below(1000),
       newSeries,
       boots: Array.from({ length: random.below(2) }, () => ({

@@ -20,7 +20,7 @@ import type {
 import { dropSome, letterChanges, purgeWhole } from "./store-random-letters.ts";
 import { Chance, endings, prefixes, standard, tenants } from "./store-random-input.ts";
 import { compareCells, compareNames, compareSize, type Pair, type Range } from "./store-compare.ts";
-import { forgotten, type World } from "./store-helpers.ts";
+import { forgotten, stateOf, type World } from "./store-helpers.ts";
 import { day, hour, ladderOf, rulesOf, t0, upkeepUntilIdle, type RulesSince } from "./store-life.ts";
 
 /** What a life had in it, to see that it was one. */
@@ -80,6 +80,7 @@ export class Life {
       [50, "commit", () => this.#commit()],
       [3, "burst", () => this.#burst()],
       [4, "claim", () => this.#claim()],
+      [2, "skip", () => this.#skip()],
       [4, "jump", async () => this.#chance.jump()],
       [14, "some upkeep", () => this.#someUpkeep()],
       [5, "two upkeeps", () => this.#twoUpkeeps()],
@@ -118,9 +119,21 @@ export class Life {
     if (result.kind === "claimed") ({ epoch: this.#epoch, offset: this.#offset } = result.state);
   }
 
+  async #skip(): Promise<void> {
+    const to = this.#offset + 1 + this.#chance.random.below(12);
+    const at = { incarnation: "i1", frameTimeMs: to, receivedAtMs: this.#chance.now * 1000 };
+    for (const { store } of [this.#tested, this.#memory])
+      assert.equal(await store.skip(this.#epoch, to, at), "ok");
+    this.#offset = to;
+  }
+
+  /** Of one lane or the other. */
   async #commit(): Promise<void> {
-    const at = { epoch: this.#epoch, offset: this.#offset };
-    const { rows, ...commits } = this.#chance.commit(at, this.#pairs);
+    const { gaps } = await stateOf(this.#memory.store, this.#epoch);
+    const [first] = this.#chance.random.below(2) === 0 ? this.#chance.pick([...gaps, []]) : [];
+    const lane = first === undefined ? "live" : "fill";
+    const offset = first === undefined ? this.#offset : first - 1;
+    const { rows, ...commits } = this.#chance.commit({ epoch: this.#epoch, offset, lane }, this.#pairs);
     const letters = await this.#both((_, now) => letterChanges(this.#chance, now));
     const tested = { ...commits.tested, ...letters };
     const memory = { ...commits.memory, ...letters };
@@ -132,7 +145,8 @@ export class Life {
       this.#count("refused");
       return;
     }
-    this.#offset = tested.to;
+    this.#count(lane);
+    if (lane === "live") this.#offset = tested.to;
     this.#recorded = this.#chance.now;
     for (const [i, { tenant, name }] of tested.newSeries.entries())
       this.#name(tenant, Buffer.from(name).toString(), result.ids[i] ?? 0, expected.ids[i] ?? 0);
