@@ -58,10 +58,10 @@ export async function headOfCopy(folder: string, clock: Clock): Promise<ShardHea
 }
 
 /**
- * Makes a copy that nobody uses go on in a new record whose stream has this incarnation. Its offset stays, so
- * the new stream has to begin behind it: gateways and people know frames by their sequences. What was set aside is not
- * in the new record: gaps are holes now. What was applied stays, boots and keyed ids. The last owner goes: a new record counts the versions of its map from 1,
- * and a claim of a lower version than the last one's would be refused for ever.
+ * Makes a copy that nobody uses go on in a new record whose stream has this incarnation. Its offset stays, so the
+ * new stream has to begin behind it. What was set aside is not in the new record: gaps are holes now. What was applied
+ * stays, boots and keyed ids. The last owner goes: a new record counts the versions of its map from 1, and a claim of a
+ * lower version than the last one's would be refused for ever.
  */
 export async function beginAnew(folder: string, incarnation: string, clock: Clock): Promise<ShardHead> {
   const mapBytes = statSync(dataFile(folder)).size + spareBytes;

@@ -252,8 +252,8 @@ export interface ShardStore {
   keyedApplied(ids: readonly Uint8Array[], nowMs: number): Promise<boolean[]>;
   /**
    * Throws away keyed ids older than 24 h, boots not heard of for 30 d (neither while there are gaps: their frames may be
-   * copies), and ledger minutes and dead letters older than 35 d; bounded work per call, says how much: call again while it is more than nothing. With an old epoch it does
-   * nothing.
+   * copies), and ledger minutes and dead letters older than 35 d; bounded work per call, says how much: call again while
+   * it is more than nothing. With an old epoch it does nothing.
    */
   forget(epoch: number, nowMs: number): Promise<Forgotten>;
   /**

@@ -9,19 +9,23 @@ import { longestSpan, type Ladder } from "../../src/metric/bucket.ts";
 import { ladderAt, type LadderRules } from "../../src/metric/ladder-rules.ts";
 import { storedOutput } from "../../src/metric/outputs.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
-import type {
-  ShardReader,
-  ShardStore,
-  ShardUpkeep,
-  Snapshot,
-  StoreEngine,
-  UpkeepTask,
-} from "../../src/store/store.ts";
+import type { ShardStore, ShardUpkeep, Snapshot, UpkeepTask } from "../../src/store/store.ts";
 import { dropSome, letterChanges, purgeWhole } from "./store-random-letters.ts";
 import { Chance, endings, prefixes, standard, tenants } from "./store-random-input.ts";
 import { compareCells, compareNames, compareSize, type Pair, type Range } from "./store-compare.ts";
 import { forgotten, stateOf, type World } from "./store-helpers.ts";
-import { day, hour, ladderOf, rulesOf, t0, upkeepUntilIdle, type RulesSince } from "./store-life.ts";
+import {
+  day,
+  hour,
+  ladderOf,
+  leastMultiple,
+  rulesOf,
+  sideOf,
+  t0,
+  upkeepUntilIdle,
+  type RulesSince,
+  type Side,
+} from "./store-life.ts";
 
 /** What a life had in it, to see that it was one. */
 export type Lived = Record<string, number>;
@@ -29,17 +33,6 @@ export type Lived = Record<string, number>;
 interface Known extends Pair {
   /** No rung of its ladder must hold anything of it after this second. */
   heldUntil: number;
-}
-
-/** One engine of the two. */
-interface Side {
-  engine: StoreEngine;
-  store: ShardStore;
-  reader: ShardReader;
-}
-
-async function sideOf(engine: StoreEngine): Promise<Side> {
-  return { engine, store: await engine.openShard(0), reader: await engine.openReader(0) };
 }
 
 export class Life {
@@ -120,8 +113,7 @@ export class Life {
   }
 
   async #skip(): Promise<void> {
-    const to = this.#offset + 1 + this.#chance.random.below(12);
-    const at = { incarnation: "i1", frameTimeMs: to, receivedAtMs: this.#chance.now * 1000 };
+    const { to, at } = this.#chance.skip(this.#offset);
     for (const { store } of [this.#tested, this.#memory])
       assert.equal(await store.skip(this.#epoch, to, at), "ok");
     this.#offset = to;
@@ -129,11 +121,8 @@ export class Life {
 
   /** Of one lane or the other. */
   async #commit(): Promise<void> {
-    const { gaps } = await stateOf(this.#memory.store, this.#epoch);
-    const [first] = this.#chance.random.below(2) === 0 ? this.#chance.pick([...gaps, []]) : [];
-    const lane = first === undefined ? "live" : "fill";
-    const offset = first === undefined ? this.#offset : first - 1;
-    const { rows, ...commits } = this.#chance.commit({ epoch: this.#epoch, offset, lane }, this.#pairs);
+    const state = await stateOf(this.#memory.store, this.#epoch);
+    const { rows, lane, ...commits } = this.#chance.commit(state, this.#pairs);
     const letters = await this.#both((_, now) => letterChanges(this.#chance, now));
     const tested = { ...commits.tested, ...letters };
     const memory = { ...commits.memory, ...letters };
@@ -451,10 +440,4 @@ export class Life {
 
 function ascending(a: number, b: number): number {
   return a - b;
-}
-
-function leastMultiple(a: number, b: number): number {
-  let multiple = a;
-  while (multiple % b !== 0) multiple += a;
-  return multiple;
 }
