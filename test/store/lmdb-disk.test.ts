@@ -20,8 +20,11 @@ test("pages that a killed reader held are given back", async () => {
     const { epoch } = await claimed(store);
     const write = async (from: number, to: number) => {
       for (let offset = from; offset < to; offset++) {
-        const dead = [{ ...letterOf(500_000), sequence: 1, part: offset % 3 }];
-        await committed(store, commitOf(epoch, offset, offset + 1, { dead }));
+        // Three at a time.
+        const place = { sequence: 1, part: offset % 3 };
+        const dead = [{ ...letterOf(500_000), ...place }];
+        const retried = offset < 3 ? [] : [place];
+        await committed(store, commitOf(epoch, offset, offset + 1, { dead, retried }));
       }
       return store.space().fileBytes;
     };
