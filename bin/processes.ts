@@ -21,6 +21,7 @@ import { allHomes } from "../src/tenant/routing.ts";
 import { rulesOf } from "../src/tenant/rules.ts";
 import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
+import { Heads } from "../cluster/heads.ts";
 import { ClusterNode } from "../cluster/node.ts";
 import { readRestored } from "../cluster/restored.ts";
 import { tellSeriesLimits } from "../cluster/series-limits.ts";
@@ -134,6 +135,10 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   const budgetBytes = (await budgetOf(settings)).storeBytesPerShard;
   const bus = await connect(context, "node");
   const directory = await openDirectory(context, bus, "node");
+  const store = { folder: storeFolder(settings), mapBytes: budgetBytes };
+  // Not a read-only one: the actors of this process write.
+  const reading = createLmdbEngine({ ...store, clock });
+  const heads = new Heads((shard) => reading.openReader(shard));
   const supervisor = new Supervisor({
     settings,
     instance: hex(random.bytes(8)),
@@ -142,6 +147,8 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     random,
     counters,
     log,
+    readHead: (shard) => heads.read(shard),
+    onFailed: (shard, failed) => node.keepFailed(shard, failed),
   });
   const stopLimits = tellSeriesLimits({
     tenants: directory,
@@ -150,7 +157,6 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     clock,
   });
   const node = new ClusterNode({ node: settings.node, bus, supervisor, clock, random, log });
-  const store = { folder: storeFolder(settings), mapBytes: budgetBytes };
   const rules = new RulesSource({
     tenants: directory,
     standard: settings.retention,
@@ -173,8 +179,6 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     counters,
     log,
   });
-  // Not a read-only one: the actors of this process write.
-  const reading = createLmdbEngine({ ...store, clock });
   const control = new Control({
     node: settings.node,
     bus,
@@ -204,6 +208,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
         node.stop(nodeStopMs),
         control.stop(),
       ]);
+      await heads.close();
       await status.close();
       await directory.close();
       await bus.close();

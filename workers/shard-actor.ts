@@ -10,16 +10,18 @@
 //     repeated frame as well as one that keeps up.
 // S6. What is in memory is bounded: frames queued, rows and bytes uncommitted, series cached. A cache that is full is
 //     dropped: no series that the store has is ever refused because of it.
+import { ActorCell } from "../src/base/actor-cell.ts";
 import type { Backoff } from "../src/base/backoff.ts";
 import type { Clock } from "../src/base/clock.ts";
 import { isOutage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
-import type { SeriesToDelete, ShardProgress } from "./messages.ts";
+import type { FirstDeed, SeriesToDelete, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { RefusedLines } from "../src/gateway/refused-lines.ts";
-import type { Owner, ShardStore } from "../src/store/store.ts";
+import type { Owner, ShardState, ShardStore } from "../src/store/store.ts";
 import { Deletions } from "./deletions.ts";
+import { doFirst, type FirstDone } from "./first.ts";
 import type { RefusedNames } from "./refused-names.ts";
 import type { SeriesLimits } from "./series-limits.ts";
 import { Life } from "./shard-life.ts";
@@ -45,6 +47,11 @@ export interface ShardActorOptions {
   refusedNames?: RefusedNames;
   /** Called at each change worth knowing, at most every reportMs. */
   onProgress(progress: ShardProgress): void;
+  /** Where it leaves its marks for its supervisor. */
+  cell?: ActorCell;
+  /** Done once, after the first claim (first.ts). */
+  first?: FirstDeed | undefined;
+  onFirst?(told: FirstDone): void;
   onReady(): void;
 }
 
@@ -60,11 +67,15 @@ export class ShardActor {
   readonly #stop = new AbortController();
   readonly #wakers = new Set<() => void>();
   readonly #deletions = new Deletions();
+  readonly #cell: ActorCell;
+  #first: FirstDeed | undefined;
   #progress: ShardProgress;
   #reportedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ShardActorOptions) {
-    this.#options = options;
+    this.#cell = options.cell ?? new ActorCell();
+    this.#options = { ...options, cell: this.#cell };
+    this.#first = options.first;
     this.#progress = {
       doing: "starting",
       waitsFor: "",
@@ -83,6 +94,7 @@ export class ShardActor {
       holes: 0,
       trimmed: 0,
       commitMs: 0,
+      isolated: false,
     };
   }
 
@@ -117,6 +129,8 @@ export class ShardActor {
         if (!isOutage(error)) throw error;
         if (!error.retryable) return { kind: "failed", code: error.code, why: error.message };
         const waiting = error.code.startsWith("store") ? "waiting-store" : "waiting-bus";
+        if (waiting === "waiting-store") this.#cell.store();
+        else this.#cell.bus();
         const ms = backoff.nextMs();
         log.warn({ shard, code: error.code, why: error.message, againInMs: Math.round(ms) }, "shard waits");
         this.#report({ doing: waiting, waitsFor: `${error.code}: ${error.message}` }, true);
@@ -128,6 +142,7 @@ export class ShardActor {
 
   async #life(): Promise<Ended> {
     const { owner } = this.#options;
+    this.#cell.store();
     const store = await this.#options.openStore();
     try {
       const claim = await store.claim(owner);
@@ -135,10 +150,12 @@ export class ShardActor {
         this.#options.log.warn({ shard: this.#options.shard, ...claim }, "claim refused: another owner");
         return { kind: "fenced", epoch: 0 };
       }
+      const state = await this.#stateAfterFirst(store, claim.state);
+      if (state === undefined) return { kind: "fenced", epoch: 0 };
       const life = new Life(
         this.#options,
         store,
-        claim.state,
+        state,
         this.#stop.signal,
         this.#wakers,
         this.#deletions,
@@ -152,6 +169,19 @@ export class ShardActor {
     } finally {
       await store.close();
     }
+  }
+
+  /** Undefined: another owner has the shard. */
+  async #stateAfterFirst(store: ShardStore, state: ShardState): Promise<ShardState | undefined> {
+    const deed = this.#first;
+    if (deed === undefined) return state;
+    const { bus, log, shard } = this.#options;
+    const done = await doFirst(deed, { bus, log, shard, state, store });
+    if (done === "fenced") return undefined;
+    this.#first = undefined;
+    this.#options.onFirst?.(done);
+    const again = await store.resume(state.epoch);
+    return again.kind === "claimed" ? again.state : undefined;
   }
 
   #report(change: Partial<ShardProgress>, force = false): void {

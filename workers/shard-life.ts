@@ -1,4 +1,5 @@
 // One life of an actor: from a claim to the first thing that is not ok. S1 to S6 are shard-actor.ts's.
+import { ActorCell } from "../src/base/actor-cell.ts";
 import { messageOf, Outage } from "../src/base/errors.ts";
 import type { Reader, RecordedFrame } from "../src/bus/bus.ts";
 import type { ShardState, ShardStore } from "../src/store/store.ts";
@@ -36,6 +37,7 @@ export class Life {
   readonly #deletions: Deletions;
   readonly #report: (change: Partial<ShardProgress>, force?: boolean) => void;
   readonly #batch: Batch;
+  readonly #cell: ActorCell;
   readonly #epoch: number;
   #offset: number;
   #incarnation: string;
@@ -74,6 +76,7 @@ export class Life {
     report: (change: Partial<ShardProgress>, force?: boolean) => void,
   ) {
     this.#options = options;
+    this.#cell = options.cell ?? new ActorCell();
     this.#store = store;
     this.#state = state;
     this.#stopping = stopping;
@@ -104,8 +107,10 @@ export class Life {
 
   async live(): Promise<Ended> {
     const { log, shard } = this.#options;
+    this.#cell.bus();
     await this.#checkRecord();
     await this.#openReader();
+    this.#cell.idle();
     log.info({ shard, epoch: this.#epoch, offset: this.#offset }, "shard reads");
     this.#report(
       {
@@ -228,11 +233,12 @@ export class Life {
     for (const recorded of this.#queue) {
       if (recorded.sequence > this.#batch.read) {
         if (recorded.sequence !== this.#batch.read + 1) await this.#confirmHole(recorded.sequence);
+        this.#cell.ingesting(recorded.sequence);
         const decoded = this.#batch.decode(recorded);
         const keyed = this.#batch.keyedIdOf(decoded);
-        const stored =
-          keyed !== undefined && (await this.#store.keyedApplied([keyed], recorded.timeMs))[0] === true;
+        const stored = keyed !== undefined && (await this.#wasApplied(keyed, recorded));
         this.#batch.apply(recorded, decoded, stored);
+        this.#cell.store();
         if (this.#batch.isUndecided) await this.#batch.decide();
         this.#dueMs ??= clock.monotonicMs() + this.#pace.intervalMs;
       }
@@ -241,6 +247,7 @@ export class Life {
       bus.release(recorded.data);
       if (this.#isDue()) break;
     }
+    this.#cell.idle();
     if (taken > 0) {
       this.#queue = this.#queue.slice(taken);
       this.#reader?.more?.();
@@ -248,10 +255,18 @@ export class Life {
     }
   }
 
+  async #wasApplied(keyed: Uint8Array, { sequence, timeMs }: RecordedFrame): Promise<boolean> {
+    this.#cell.store();
+    const [applied] = await this.#store.keyedApplied([keyed], timeMs);
+    this.#cell.ingesting(sequence);
+    return applied === true;
+  }
+
   /** S2: the reader jumped over frames. If the record still has one of them, reading starts over. */
   async #confirmHole(sequence: number): Promise<void> {
     const { bus, shard } = this.#options;
     const first = this.#batch.read + 1;
+    this.#cell.bus();
     // What lies before the record's first frame is gone at once, however many that are: only the rest is asked for.
     const { firstSequence } = await bus.streamState(shard);
     for (let missing = Math.max(first, firstSequence); missing < sequence; missing++)
@@ -296,7 +311,9 @@ export class Life {
     const waitingBytes = this.#queueBytes;
     const { bytes } = this.#batch;
     const commit = this.#batch.commit(this.#epoch, this.#offset, this.#incarnation);
+    this.#cell.store();
     const result = await this.#store.commit(commit);
+    this.#cell.idle();
     if (result.kind === "fenced") {
       log.warn({ shard, epoch: this.#epoch, newer: result.epoch }, "fenced: another owner has the shard");
       return { kind: "fenced", epoch: result.epoch };

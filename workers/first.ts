@@ -1,0 +1,131 @@
+// First deeds: what an operator asks of a shard whose actor hangs or can't begin. The actor that hung was ended; the next
+// one does this between its claim, which fences whoever still lives, and its first read.
+//
+// F1. Each is one change of the store: whoever dies before it has done nothing, who dies after it has only not said so.
+//     Done again it finds nothing more to do.
+// F2. A skip never jumps over a record that is not the one that was read: that is for `adopt`, which a person decides.
+import { Outage } from "../src/base/errors.ts";
+import type { Log } from "../src/base/log.ts";
+import type { Bus, RecordedFrame, StreamState } from "../src/bus/bus.ts";
+import { decodeFrame } from "../src/metric/frame.ts";
+import type { DeltaColumns, ShardState, ShardStore } from "../src/store/store.ts";
+import type { FirstDeed, FromShard } from "./messages.ts";
+
+export type FirstDone = Extract<FromShard, { kind: "skipped" | "adopted" }>;
+
+export interface FirstParts {
+  bus: Pick<Bus, "streamState" | "frameAt">;
+  store: Pick<ShardStore, "skip" | "adopt" | "commit">;
+  state: ShardState;
+  shard: number;
+  log: Log;
+}
+
+/**
+ * How far before the time of the last committed frame an adopted record is read again: frames that are known by their
+ * numbers or keyed ids (kept for 24 h) count once all the same, and clocks of brokers may differ.
+ */
+const readAgainMs = 12 * 3_600_000;
+
+export function doFirst(deed: FirstDeed, parts: FirstParts): Promise<FirstDone | "fenced"> {
+  return deed.kind === "skip" ? skip(parts) : adopt(parts);
+}
+
+async function skip(parts: FirstParts): Promise<FirstDone | "fenced"> {
+  const { bus, log, shard, state, store } = parts;
+  const stream = await bus.streamState(shard);
+  const wrong = await whyOther(parts, stream);
+  if (wrong !== undefined) throw new Outage("record-rewound", `shard ${shard} can't skip: ${wrong}`);
+  const to = stream.lastSequence;
+  if (to <= state.offset) return { kind: "skipped", gap: undefined };
+  if (state.incarnation === "") {
+    // The offset of a shard that never committed counts no stream yet, and a skip names none.
+    const { kind } = await store.commit(emptyCommit(state, stream.incarnation));
+    if (kind !== "ok") return "fenced";
+  }
+  const frame = await bus.frameAt(shard, to);
+  const at = { frameTimeMs: frame?.timeMs ?? state.frameTimeMs, receivedAtMs: receivedAt(frame, state) };
+  if ((await store.skip(state.epoch, to, at)) === "fenced") return "fenced";
+  const gap: [number, number] = [state.offset + 1, to];
+  log.warn(
+    { shard, from: gap[0], to },
+    "shard skipped to the newest frame: the rest is set aside for backfill",
+  );
+  return { kind: "skipped", gap };
+}
+
+async function adopt(parts: FirstParts): Promise<FirstDone | "fenced"> {
+  const { bus, log, shard, state, store } = parts;
+  const stream = await bus.streamState(shard);
+  // F1.
+  if ((await whyOther(parts, stream)) === undefined)
+    return { kind: "adopted", offset: state.offset, hole: undefined };
+  const offset = (await firstAfter(bus, shard, stream, state.frameTimeMs - readAgainMs)) - 1;
+  // Of a record that is gone nobody knows how far it went: one sequence stands for all that was not committed.
+  const isGone = stream.incarnation !== state.incarnation;
+  const hole: [number, number] | undefined = isGone ? [state.offset + 1, state.offset + 1] : undefined;
+  const { incarnation } = stream;
+  if ((await store.adopt(state.epoch, { incarnation, offset, hole })) === "fenced") return "fenced";
+  log.error({ shard, was: state.offset, offset, hole, page: true }, "the record was adopted as it is now");
+  return { kind: "adopted", offset, hole };
+}
+
+/** Why the record is not the one that the store has read; undefined: it is. */
+async function whyOther({ bus, shard, state }: FirstParts, stream: StreamState): Promise<string | undefined> {
+  if (state.offset === 0 && state.incarnation === "") return undefined;
+  if (stream.incarnation !== state.incarnation) return "its stream was made anew";
+  if (stream.lastSequence < state.offset)
+    return `its record ends at ${stream.lastSequence}, before the offset ${state.offset}`;
+  const frame = state.offset > 0 ? await bus.frameAt(shard, state.offset) : undefined;
+  return frame === undefined || frame.timeMs === state.frameTimeMs
+    ? undefined
+    : `frame ${state.offset} is of another time than the one that was committed`;
+}
+
+/** The first sequence whose frame was recorded after `timeMs`. A frame that is missing counts as later: none is passed. */
+async function firstAfter(
+  bus: Pick<Bus, "frameAt">,
+  shard: number,
+  { firstSequence, lastSequence }: StreamState,
+  timeMs: number,
+): Promise<number> {
+  let low = firstSequence;
+  let high = lastSequence + 1;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const frame = await bus.frameAt(shard, middle);
+    if (frame !== undefined && frame.timeMs <= timeMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function receivedAt(frame: RecordedFrame | undefined, state: ShardState): number {
+  const decoded = frame && decodeFrame(frame.data);
+  return decoded?.kind === "frame"
+    ? Math.max(decoded.frame.receivedAtMs, state.receivedAtMs)
+    : state.receivedAtMs;
+}
+
+function emptyCommit(state: ShardState, incarnation: string) {
+  const { epoch, offset, frameTimeMs, receivedAtMs } = state;
+  const at = { epoch, from: offset, to: offset, incarnation, frameTimeMs, receivedAtMs };
+  return { ...at, newSeries: [], deltas: noDeltas(), boots: [], keyed: [], ledger: [], dead: [], holes: [] };
+}
+
+function noDeltas(): DeltaColumns {
+  const whole = new Uint32Array();
+  const real = new Float64Array();
+  return {
+    count: 0,
+    series: whole,
+    bucket: whole,
+    points: whole,
+    sum: real,
+    min: real,
+    max: real,
+    last: real,
+    lastSeconds: whole,
+    lastReceivedAtMs: real,
+  };
+}
