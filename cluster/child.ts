@@ -399,5 +399,5 @@ function placeOf(head: ShardState | undefined): string {
   if (head === undefined) return "";
   const { live, fill } = head.lanes;
   const trials = [live.trial, fill.trial].map((trial) => trial && [trial.sequence, trial.from, trial.to]);
-  return JSON.stringify([head.offset, trials, live.part, fill.part, head.gaps[0]]);
+  return JSON.stringify([head.offset, trials, head.parts, head.gaps[0]]);
 }

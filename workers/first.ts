@@ -8,14 +8,14 @@ import { Outage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Bus, RecordedFrame, StreamState } from "../src/bus/bus.ts";
 import { decodeFrame } from "../src/metric/frame.ts";
-import type { DeltaColumns, ShardState, ShardStore } from "../src/store/store.ts";
+import type { ShardState, ShardStore } from "../src/store/store.ts";
 import type { FirstDeed, FromShard } from "./messages.ts";
 
 export type FirstDone = Extract<FromShard, { kind: "skipped" | "adopted" }>;
 
 export interface FirstParts {
   bus: Pick<Bus, "streamState" | "frameAt">;
-  store: Pick<ShardStore, "skip" | "adopt" | "commit">;
+  store: Pick<ShardStore, "skip" | "adopt">;
   state: ShardState;
   shard: number;
   log: Log;
@@ -38,13 +38,12 @@ async function skip(parts: FirstParts): Promise<FirstDone | "fenced"> {
   if (wrong !== undefined) throw new Outage("record-rewound", `shard ${shard} can't skip: ${wrong}`);
   const to = stream.lastSequence;
   if (to <= state.offset) return { kind: "skipped", gap: undefined };
-  if (state.incarnation === "") {
-    // The offset of a shard that never committed counts no stream yet, and a skip names none.
-    const { kind } = await store.commit(emptyCommit(state, stream.incarnation));
-    if (kind !== "ok") return "fenced";
-  }
   const frame = await bus.frameAt(shard, to);
-  const at = { frameTimeMs: frame?.timeMs ?? state.frameTimeMs, receivedAtMs: receivedAt(frame, state) };
+  const at = {
+    incarnation: stream.incarnation,
+    frameTimeMs: frame?.timeMs ?? state.frameTimeMs,
+    receivedAtMs: receivedAt(frame, state),
+  };
   if ((await store.skip(state.epoch, to, at)) === "fenced") return "fenced";
   const gap: [number, number] = [state.offset + 1, to];
   log.warn(
@@ -65,7 +64,9 @@ async function adopt(parts: FirstParts): Promise<FirstDone | "fenced"> {
   const isGone = stream.incarnation !== state.incarnation;
   const hole: [number, number] | undefined = isGone ? [state.offset + 1, state.offset + 1] : undefined;
   const { incarnation } = stream;
-  if ((await store.adopt(state.epoch, { incarnation, offset, hole })) === "fenced") return "fenced";
+  const frameTimeMs = offset === 0 ? 0 : ((await bus.frameAt(shard, offset))?.timeMs ?? 0);
+  if ((await store.adopt(state.epoch, { incarnation, offset, frameTimeMs, hole })) === "fenced")
+    return "fenced";
   log.error({ shard, was: state.offset, offset, hole, page: true }, "the record was adopted as it is now");
   return { kind: "adopted", offset, hole };
 }
@@ -105,27 +106,4 @@ function receivedAt(frame: RecordedFrame | undefined, state: ShardState): number
   return decoded?.kind === "frame"
     ? Math.max(decoded.frame.receivedAtMs, state.receivedAtMs)
     : state.receivedAtMs;
-}
-
-function emptyCommit(state: ShardState, incarnation: string) {
-  const { epoch, offset, frameTimeMs, receivedAtMs } = state;
-  const at = { epoch, from: offset, to: offset, incarnation, frameTimeMs, receivedAtMs };
-  return { ...at, newSeries: [], deltas: noDeltas(), boots: [], keyed: [], ledger: [], dead: [], holes: [] };
-}
-
-function noDeltas(): DeltaColumns {
-  const whole = new Uint32Array();
-  const real = new Float64Array();
-  return {
-    count: 0,
-    series: whole,
-    bucket: whole,
-    points: whole,
-    sum: real,
-    min: real,
-    max: real,
-    last: real,
-    lastSeconds: whole,
-    lastReceivedAtMs: real,
-  };
 }
