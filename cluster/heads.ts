@@ -1,6 +1,6 @@
 // What the stores say of a node's shards just now: how far they are, who died where, what is set aside. A reader each,
 // opened when it is first asked for, and anew after it failed.
-import type { ShardReader, ShardState } from "../src/store/store.ts";
+import type { ShardReader, ShardState, Snapshot } from "../src/store/store.ts";
 
 export class Heads {
   readonly #open: (shard: number) => Promise<ShardReader>;
@@ -11,13 +11,18 @@ export class Heads {
   }
 
   /** Rejects while the shard's store does not exist, or can't be read. */
-  async read(shard: number): Promise<ShardState> {
+  read(shard: number): Promise<ShardState> {
+    return this.look(shard, (snapshot) => snapshot.state());
+  }
+
+  /** The same. */
+  async look<T>(shard: number, use: (snapshot: Snapshot) => Promise<T>): Promise<T> {
     const opened = this.#readers.get(shard) ?? this.#open(shard);
     this.#readers.set(shard, opened);
     try {
       const snapshot = await (await opened).snapshot();
       try {
-        return await snapshot.state();
+        return await use(snapshot);
       } finally {
         snapshot.close();
       }

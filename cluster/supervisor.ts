@@ -73,6 +73,11 @@ export class Supervisor {
     return [...this.#children].filter(([, child]) => child.owns()).map(([shard]) => shard);
   }
 
+  /** Those that this node answers for. */
+  shards(): number[] {
+    return [...this.#children.keys()].filter((shard) => this.runs(shard)).toSorted((a, b) => a - b);
+  }
+
   /** The shard is this node's to answer for. */
   runs(shard: number): boolean {
     const state = this.#children.get(shard)?.state;

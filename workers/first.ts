@@ -8,6 +8,7 @@ import { Outage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Bus, RecordedFrame, StreamState } from "../src/bus/bus.ts";
 import { decodeFrame } from "../src/metric/frame.ts";
+import { isAnotherRecord } from "../src/store/record.ts";
 import type { ShardState, ShardStore } from "../src/store/store.ts";
 import type { FirstDeed, FromShard } from "./messages.ts";
 
@@ -34,8 +35,9 @@ export function doFirst(deed: FirstDeed, parts: FirstParts): Promise<FirstDone |
 async function skip(parts: FirstParts): Promise<FirstDone | "fenced"> {
   const { bus, log, shard, state, store } = parts;
   const stream = await bus.streamState(shard);
-  const wrong = await whyOther(parts, stream);
-  if (wrong !== undefined) throw new Outage("record-rewound", `shard ${shard} can't skip: ${wrong}`);
+  const wrong = await isAnotherRecord(bus, shard, state, stream);
+  if (wrong !== undefined)
+    throw new Outage("record-rewound", `shard ${shard} can't skip, its record is another one: ${wrong}`);
   const to = stream.lastSequence;
   if (to <= state.offset) return { kind: "skipped", gap: undefined };
   const frame = await bus.frameAt(shard, to);
@@ -57,7 +59,7 @@ async function adopt(parts: FirstParts): Promise<FirstDone | "fenced"> {
   const { bus, log, shard, state, store } = parts;
   const stream = await bus.streamState(shard);
   // F1.
-  if ((await whyOther(parts, stream)) === undefined)
+  if ((await isAnotherRecord(bus, shard, state, stream)) === undefined)
     return { kind: "adopted", offset: state.offset, hole: undefined };
   const offset = (await firstAfter(bus, shard, stream, state.frameTimeMs - readAgainMs)) - 1;
   // Of a record that is gone nobody knows how far it went: one sequence stands for all that was not committed.
@@ -69,18 +71,6 @@ async function adopt(parts: FirstParts): Promise<FirstDone | "fenced"> {
     return "fenced";
   log.error({ shard, was: state.offset, offset, hole, page: true }, "the record was adopted as it is now");
   return { kind: "adopted", offset, hole };
-}
-
-/** Why the record is not the one that the store has read; undefined: it is. */
-async function whyOther({ bus, shard, state }: FirstParts, stream: StreamState): Promise<string | undefined> {
-  if (state.offset === 0 && state.incarnation === "") return undefined;
-  if (stream.incarnation !== state.incarnation) return "its stream was made anew";
-  if (stream.lastSequence < state.offset)
-    return `its record ends at ${stream.lastSequence}, before the offset ${state.offset}`;
-  const frame = state.offset > 0 ? await bus.frameAt(shard, state.offset) : undefined;
-  return frame === undefined || frame.timeMs === state.frameTimeMs
-    ? undefined
-    : `frame ${state.offset} is of another time than the one that was committed`;
 }
 
 /** The first sequence whose frame was recorded after `timeMs`. A frame that is missing counts as later: none is passed. */

@@ -9,9 +9,11 @@ import { makeLog } from "../src/base/log.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import { natsUrlOf, storeFolder } from "../src/config/places.ts";
+import type { Aggregator } from "../src/kernel/kernel.ts";
 import { createKernelAggregator } from "../src/kernel/kernel-aggregator.ts";
 import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
+import { withFaults } from "./faults.ts";
 import type { FromShard, SeriesToDelete, ShardThreadData, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
@@ -67,12 +69,17 @@ const bus = await connectNats({
 });
 const engine = createLmdbEngine({ folder: storeFolder(settings), mapBytes: storeBytes, clock });
 const createAggregator = settings.kernel === "plain" ? createPlainAggregator : createKernelAggregator;
+const isFaulty = (process.env["MILLRACE_FAULTS"] ?? "") !== "";
+const newAggregator = (): Aggregator => {
+  const aggregator = createAggregator({ stepSeconds: bucketSeconds, seed: random.bytes(8) });
+  return isFaulty ? withFaults(aggregator) : aggregator;
+};
 const actor = new ShardActor({
   shard,
   owner: { node: settings.node, mapVersion, instance },
   bus,
   openStore: () => engine.openShard(shard),
-  newAggregator: () => createAggregator({ stepSeconds: bucketSeconds, seed: random.bytes(8) }),
+  newAggregator,
   clock,
   backoff: new Backoff({ firstMs: 100, mostMs: 5000, healthyMs: 30_000 }, clock, random),
   log,
