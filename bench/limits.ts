@@ -46,7 +46,7 @@ for (const [title, { name, limit }] of Object.entries(workloads)) {
     limits.tell({ standard: limit, tenants: [] });
     const room = new SeriesRoom(limits, store, new RefusedNames(random.bytes(16)));
     const aggregator = createPlainAggregator({ stepSeconds: 1, seed: random.bytes(8) });
-    const batch = new Batch(aggregator, claim.state, room);
+    const batch = new Batch({ aggregator, state: claim.state, room });
     let sequence = 0;
     let offset = 0;
     const run = async (nameOf: (i: number) => string, count: number) => {

@@ -9,8 +9,8 @@ import type { Interval, LedgerRow } from "../src/store/store.ts";
 
 const cellsMax = 5_000_000;
 
-/** What the actor decides is not in the record: whose refusals are its own, and which keyed frame came before. */
-const actorsOwn = new Set(["duplicate", "series-limit"]);
+/** What the actor decides is not in the record: whose lines it refuses, and which keyed frame came before. */
+const actorsOwn = new Set(["duplicate", "series-limit", "quarantined", "tenant-deleted"]);
 
 export interface Difference {
   tenant: string;
@@ -57,10 +57,12 @@ export class Recount {
       this.#boots.set(boot, numbers);
     }
     const minute = Math.floor(receivedAtMs / 60_000) * 60;
+    // Its lines were received before; an edit may have made them more, or fewer.
+    const before = identity.kind === "retry" ? identity.letter.lines : 0;
     for (const { tenant, door, lineCount } of sections) {
       if (only !== undefined && !only.has(tenant)) continue;
-      this.lines += lineCount;
-      this.#count(tenant, door, minute, "received", lineCount);
+      this.lines += lineCount - before;
+      this.#count(tenant, door, minute, "received", lineCount - before);
     }
     for (const refusal of refusals) {
       const { tenant, door, reason, count } = refusal;

@@ -43,6 +43,7 @@ export async function countQueued(
     const decoded = decodeFrame(data);
     if (decoded.kind !== "frame") return;
     const { identity, receivedAtMs, sections, refusals } = decoded.frame;
+    if (identity.kind === "retry") return; // received long ago: until it is applied it stands as dead
     if (identity.kind === "boot") {
       const boot = hex(identity.boot);
       const numbers = applied.get(boot) ?? [];

@@ -1,62 +1,63 @@
 // What an actor holds between two commits: the deltas of (committed, read], and the books that go with them.
 //
-// D1. The state is exactly what frames (committed, read] say: the same frames always give the same commit.
+// D1. The state is exactly what frames (committed, read] say, and the lines of the next one that were taken: the same
+//     frames always give the same commit.
 // D2. A frame that was applied before is skipped and counted, whatever the broker's duplicate window says (P2).
-// D3. What a door says that it received is booked beside what became of it, counted apart: so the books can be checked.
+// D3. What a door says that it received is booked beside what became of it, in parts that add up to it (books.ts).
 // D4. A frame or line that can't be applied becomes a dead letter with its reason; the rest of it counts (P3).
+// D5. A retried letter closes with its first lines that count: it is taken out of the dead, and not received again.
+// D6. Sections of a quarantined tenant become dead letters whole, up to a bound, those of one that is deleted are refused:
+//     no line of them is looked at.
 import { assert } from "../src/base/assert.ts";
 import type { RecordedFrame } from "../src/bus/bus.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
-import {
-  decodeFrame,
-  hex,
-  type DecodedFrame,
-  type Door,
-  type Frame,
-  type Kind,
-} from "../src/metric/frame.ts";
-import { reasonCode, reasons, type Reason } from "../src/metric/reason.ts";
+import { decodeFrame, type DecodedFrame, type Frame } from "../src/metric/frame.ts";
+import { reasonCode, reasons } from "../src/metric/reason.ts";
 import type { RefusedLines } from "../src/gateway/refused-lines.ts";
-import { addNumber, holds } from "../src/store/intervals.ts";
-import type { SeriesRoom } from "./series-room.ts";
+import type { Commit, Interval, Lane, ShardState } from "../src/store/store.ts";
+import { Applied, type Question } from "./applied.ts";
+import { Books, type Origin } from "./books.ts";
+import { FrameLines } from "./frame-lines.ts";
 import {
-  newSeriesFlag,
-  type BootApplied,
-  type Commit,
-  type DeadLetter,
-  type Interval,
-  type LedgerRow,
-  type SeriesKey,
-  type ShardState,
-} from "../src/store/store.ts";
+  cutPiece,
+  firstLine,
+  lineNumber,
+  minuteOf,
+  wholePiece,
+  type OpenFrame,
+  type Piece,
+} from "./open-frame.ts";
+import { Outcasts } from "./outcasts.ts";
+import { SeriesIds } from "./series-ids.ts";
+import type { SeriesRoom } from "./series-room.ts";
 
-/** In the place of an id: the series lost the one it had, and is named anew when a point comes. */
-const dropped = 0xffff_ffff;
-
-/** More dead letters than this in one commit are counted in the ledger, and the last letter says so. */
-const deadLettersMax = 10_000;
-
-interface Boot {
-  /** All that was applied, in the store and in this batch. */
-  applied: Interval[];
-  /** What this batch adds. */
-  added: Interval[];
-  lastAppliedMs: number;
+export interface BatchCounts {
+  points: number;
+  frames: number;
+  duplicates: number;
+  refused: number;
+  dead: number;
+  holes: number;
 }
 
-/** Where lines come from, for the books. */
-interface Origin {
-  recorded: RecordedFrame;
-  tenant: string;
-  door: Door;
-  kind: Kind;
-  minute: number;
-  receivedAtMs: number;
+export interface BatchOptions {
+  aggregator: Aggregator;
+  state: ShardState;
+  /** Default: live. */
+  lane?: Lane;
+  /** The sequence behind which it begins. Default: the shard's offset. */
+  from?: number;
+  /** Who is asked about new series; without it there may be any number. */
+  room?: SeriesRoom | undefined;
+  /** Remembers lines that were refused here. */
+  samples?: RefusedLines | undefined;
+  /** Where counting goes on. */
+  counts?: BatchCounts;
 }
 
 /** A line whose series waits for the store's word. */
 interface Waiting {
-  origin: Origin;
+  piece: Piece;
   line: Uint8Array;
   asked: number;
 }
@@ -65,44 +66,48 @@ export class Batch {
   #aggregator: Aggregator;
   readonly #room: SeriesRoom | undefined;
   readonly #samples: RefusedLines | undefined;
+  readonly #lane: Lane;
+  readonly #applied: Applied;
+  readonly #books = new Books();
+  readonly #outcasts: Outcasts;
+  #ids: SeriesIds;
   #waiting: Waiting[] = [];
-  /** Letters of the frame at hand. */
-  #part = 0;
-  readonly #tenantNumbers = new Map<string, number>();
-  readonly #tenants: string[] = [];
-  /** Stored id by local number; 0: not known yet; or `dropped`. Filled only after ok. */
-  #ids = new Uint32Array(1024);
-  readonly #boots = new Map<string, Boot>();
-  readonly #ledger = new Map<string, LedgerRow>();
-  #keyed = new Map<string, { id: Uint8Array; appliedAtMs: number }>();
-  #dead: DeadLetter[] = [];
   #holes: Interval[] = [];
-  #awaitingIds: number[] = [];
-  /** Series whose stored id is known. */
-  #named = 0;
-  #dropped = 0;
-  readonly counts = { points: 0, frames: 0, duplicates: 0, refused: 0, dead: 0, holes: 0 };
+  #poison: Commit["poison"];
+  readonly counts: BatchCounts;
+  #committedCounts: BatchCounts;
   /** Sequence read; the offset that the next commit reaches. */
   read: number;
+  #committedRead: number;
+  /** Frames of which so many lines were committed before this batch was. */
+  readonly #parts: ReadonlyMap<number, number>;
+  /** Lines taken of the frame behind `read`, those of earlier commits included. */
+  #partLines = 0;
+  #committedPartLines = 0;
   frames = 0;
   bytes = 0;
   #frameTimeMs: number;
   #receivedAtMs: number;
 
-  /**
-   * `room`: who is asked about new series; without it there may be any number. `samples` remembers lines that were
-   * refused here.
-   */
-  constructor(aggregator: Aggregator, state: ShardState, room?: SeriesRoom, samples?: RefusedLines) {
+  constructor(options: BatchOptions) {
+    const { aggregator, state, lane = "live", room, samples } = options;
     this.#aggregator = aggregator;
+    this.#ids = new SeriesIds(aggregator);
     this.#samples = samples;
     this.#room = room;
     if (room !== undefined) aggregator.admitBy(room.admit);
-    this.read = state.offset;
+    this.#lane = lane;
+    this.read = options.from ?? state.offset;
+    this.#committedRead = this.read;
+    this.#parts = new Map(state.parts.map(({ sequence, lines }) => [sequence, lines]));
+    this.#partLines = this.partOf(this.read + 1);
+    this.#committedPartLines = this.#partLines;
     this.#frameTimeMs = state.frameTimeMs;
     this.#receivedAtMs = state.receivedAtMs;
-    for (const { boot, applied, lastAppliedMs } of state.boots)
-      this.#boots.set(boot, { applied: applied.map(([a, b]) => [a, b]), added: [], lastAppliedMs });
+    this.#applied = new Applied(state.boots);
+    this.#outcasts = new Outcasts(state);
+    this.counts = options.counts ?? { points: 0, frames: 0, duplicates: 0, refused: 0, dead: 0, holes: 0 };
+    this.#committedCounts = { ...this.counts };
   }
 
   get openRows(): number {
@@ -120,49 +125,120 @@ export class Batch {
 
   /** Series whose ids the next commit will ask for: each costs the commit some hundred bytes of memory. */
   get unnamedSeries(): number {
-    return this.#aggregator.seriesCount - this.#named - this.#dropped;
+    return this.#ids.unnamed;
   }
 
   /** Series whose id was dropped, and which got no other since: mostly nobody sends them any more. */
   get droppedSeries(): number {
-    return this.#dropped;
+    return this.#ids.dropped;
   }
 
   get receivedAtMs(): number {
     return this.#receivedAtMs;
   }
 
-  /** The keyed id to ask the store about before `apply`, if the frame has one that this batch does not know. */
-  keyedIdOf(decoded: DecodedFrame): Uint8Array | undefined {
-    if (decoded.kind !== "frame" || decoded.frame.identity.kind !== "keyed") return undefined;
-    const { id } = decoded.frame.identity;
-    return this.#keyed.has(hex(id)) ? undefined : id;
+  /** Dead letters that the next commit writes. */
+  get letters(): number {
+    return this.#books.letters;
+  }
+
+  /** Lines of the frame behind `read` that are taken or committed. */
+  get partLines(): number {
+    return this.#partLines;
+  }
+
+  /** Lines of a frame to come that are committed. */
+  partOf(sequence: number): number {
+    return this.#parts.get(sequence) ?? 0;
+  }
+
+  /** The counts as they were at the last commit: what came since can be thrown away with the batch. */
+  get committedCounts(): BatchCounts {
+    return { ...this.#committedCounts };
+  }
+
+  /** Who is not to be aggregated. */
+  get outcasts(): Outcasts {
+    return this.#outcasts;
   }
 
   decode(recorded: RecordedFrame): DecodedFrame {
     return decodeFrame(recorded.data);
   }
 
-  /** `stored`: the store has applied the keyed id of this frame. */
+  /** What the store must be asked before `begin`. */
+  questionOf(decoded: DecodedFrame): Question | undefined {
+    return decoded.kind === "frame" ? this.#applied.questionOf(decoded.frame) : undefined;
+  }
+
+  /** A frame as a whole. `stored`: the store says that it has applied it. */
   apply(recorded: RecordedFrame, decoded: DecodedFrame, stored: boolean): void {
+    const open = this.begin(recorded, decoded, stored);
+    if (open !== undefined) this.take(open);
+  }
+
+  /** Undefined where none of its lines counts: then it is done. */
+  begin(recorded: RecordedFrame, decoded: DecodedFrame, stored: boolean): OpenFrame | undefined {
     assert(recorded.sequence > this.read, `a sequence after ${this.read}, got ${recorded.sequence}`);
-    this.read = recorded.sequence;
-    this.frames++;
-    this.counts.frames++;
-    this.bytes += recorded.data.length;
-    this.#frameTimeMs = recorded.timeMs;
     if (decoded.kind === "corrupt") {
-      this.#bury(recorded, 0, "", "", "corrupt-frame", decoded.why, recorded.timeMs, recorded.data);
-      return;
+      this.#buryFrame(recorded, "corrupt-frame", decoded.why);
+      return undefined;
     }
     const { frame } = decoded;
-    if (stored || !this.#isNew(frame, recorded.timeMs)) {
+    if (stored || !this.#applied.isNew(frame, recorded.timeMs)) {
       this.counts.duplicates++;
       if (frame.identity.kind === "keyed") this.#bookDuplicate(frame);
-      return;
+      this.#over(recorded);
+      return undefined;
     }
+    this.#bookRetried(frame);
+    return this.goOn(recorded, frame);
+  }
+
+  /** A frame of which some lines are committed. */
+  goOn(recorded: RecordedFrame, frame: Frame): OpenFrame {
     this.#receivedAtMs = Math.max(this.#receivedAtMs, frame.receivedAtMs);
-    this.#applyFrame(recorded, frame);
+    this.#room?.look();
+    // The place that the next commit starts from: the frame need not be the first one of this batch.
+    if (this.#partLines === 0) this.#partLines = this.#committedPartLines = this.partOf(recorded.sequence);
+    return { recorded, frame, lines: new FrameLines(frame) };
+  }
+
+  /** Takes lines [from, to) of a frame, all of them if nothing is said. With the last ones it is done. */
+  take(open: OpenFrame, from = 0, to?: number): void {
+    open.frame.sections.forEach((_, section) => {
+      const isWhole = from === 0 && to === undefined;
+      const piece = isWhole
+        ? wholePiece(open, section)
+        : cutPiece(open, section, from, to ?? open.lines.total);
+      if (piece !== undefined) this.#takePiece(piece);
+    });
+    if (to === undefined || to >= open.lines.total) this.#end(open);
+    else this.#partLines = to;
+  }
+
+  /** A line that killed whoever took it. Answers whose it is. */
+  buryLine(open: OpenFrame, line: number, detail: string): string {
+    const piece = cutPiece(open, open.lines.sectionOf(line), line, line + 1);
+    assert(piece !== undefined, "each line of a frame is in one of its sections");
+    const { origin, lines, received } = piece;
+    this.counts.dead++;
+    this.#bookReceived(open, origin, received);
+    this.#books.buryLine(
+      origin,
+      line,
+      "poison",
+      detail,
+      lines.at(-1) === 0x0a ? lines.subarray(0, -1) : lines,
+    );
+    this.#partLines = line + 1;
+    if (line + 1 >= open.lines.total) this.#end(open);
+    return origin.tenant;
+  }
+
+  /** A frame that killed whoever looked into it. */
+  buryWhole(recorded: RecordedFrame, detail: string): void {
+    this.#buryFrame(recorded, "poison", detail);
   }
 
   /** Lines of the last frame wait: `decide` before the next one, or a commit. */
@@ -178,13 +254,13 @@ export class Batch {
       const waiting = this.#waiting;
       this.#waiting = [];
       let refused = 0;
-      waiting.forEach(({ origin, line, asked }, i) => {
+      waiting.forEach(({ piece, line, asked }, i) => {
         if (room.refuses(asked)) {
           refused++;
-          this.#sample(origin, line);
-        } else this.#ingest(origin, line);
-        if (waiting[i + 1]?.origin === origin) return;
-        this.#refuseSeries(origin, refused);
+          this.#sample(piece.origin, line);
+        } else this.#ingest(piece, line);
+        if (waiting[i + 1]?.piece === piece) return;
+        this.#refuse(piece.origin, "series-limit", refused);
         refused = 0;
       });
       room.settled();
@@ -196,41 +272,28 @@ export class Batch {
     this.#holes.push([from, to]);
     this.counts.holes += to - from + 1;
     this.read = to;
+    this.#partLines = 0;
   }
 
-  /** Nothing to write and the offset would not move. */
-  isEmpty(offset: number): boolean {
-    return this.read === offset;
+  /** Lines that were buried so far: goes into the next commit. */
+  poisoned(poison: NonNullable<Commit["poison"]>): void {
+    this.#poison = poison;
+  }
+
+  /** Nothing to write and neither offset nor part would move. */
+  get isEmpty(): boolean {
+    return this.read === this.#committedRead && this.#partLines === this.#committedPartLines;
   }
 
   /** The commit of everything since the last one. Views of the aggregator: valid until the next `apply`. */
   commit(epoch: number, from: number, incarnation: string): Commit {
     assert(!this.isUndecided, "no line waits when a commit is made");
     const { gauges = [], ...deltas } = this.#aggregator.commit();
-    const newSeries: SeriesKey[] = [];
-    this.#awaitingIds = [];
-    this.#growIds(this.#aggregator.seriesCount);
+    const { newSeries, idOf } = this.#ids.forCommit();
     const series = new Uint32Array(deltas.count);
-    const pending = new Map<number, number>();
-    const stored = (local: number): number => {
-      const id = this.#ids[local] as number;
-      if (id !== 0 && id !== dropped) return id;
-      let index = pending.get(local);
-      if (index === undefined) {
-        index = newSeries.length;
-        pending.set(local, index);
-        this.#awaitingIds.push(local);
-        const tenant = this.#tenants[this.#aggregator.seriesTenant(local)];
-        assert(tenant !== undefined, "a series belongs to a tenant that was numbered");
-        newSeries.push({ tenant, name: this.#aggregator.seriesName(local) });
-      }
-      return newSeriesFlag + index;
-    };
-    for (let row = 0; row < deltas.count; row++) series[row] = stored(deltas.series[row] as number);
-    const changes = gauges.map((gauge) => ({ ...gauge, series: stored(gauge.series) }));
-    const boots: BootApplied[] = [];
-    for (const [boot, { added, lastAppliedMs }] of this.#boots)
-      if (added.length > 0) boots.push({ boot, applied: added, lastAppliedMs });
+    for (let row = 0; row < deltas.count; row++) series[row] = idOf(deltas.series[row] as number);
+    const changes = gauges.map((gauge) => ({ ...gauge, series: idOf(gauge.series) }));
+    const quarantine = this.#outcasts.added();
     return {
       epoch,
       from,
@@ -241,28 +304,29 @@ export class Batch {
       newSeries,
       deltas: { ...deltas, series },
       gauges: changes,
-      boots,
-      keyed: [...this.#keyed.values()],
-      ledger: [...this.#ledger.values()],
-      dead: this.#dead,
+      ...this.#applied.noted(),
+      ...this.#books.rows(),
       holes: this.#holes,
+      ...(this.#lane === "fill" && { lane: this.#lane }),
+      ...(this.#committedPartLines > 0 && { fromLines: this.#committedPartLines }),
+      ...(this.#partLines > 0 && { partLines: this.#partLines }),
+      ...(this.#poison !== undefined && { poison: this.#poison }),
+      ...(quarantine.length > 0 && { quarantine }),
     };
   }
 
   /** The commit is in the store: only now ids may be kept, and the books start afresh. */
   committed(ids: Uint32Array): void {
-    this.#awaitingIds.forEach((local, index) => {
-      if (this.#ids[local] === dropped) this.#dropped--;
-      this.#ids[local] = ids[index] as number;
-    });
-    this.#named += this.#awaitingIds.length;
+    this.#ids.committed(ids);
     this.#room?.committed();
-    this.#awaitingIds = [];
-    for (const boot of this.#boots.values()) boot.added = [];
-    this.#ledger.clear();
-    this.#keyed = new Map();
-    this.#dead = [];
+    this.#applied.committed();
+    this.#books.committed();
+    this.#outcasts.committed();
     this.#holes = [];
+    this.#poison = undefined;
+    this.#committedRead = this.read;
+    this.#committedPartLines = this.#partLines;
+    this.#committedCounts = { ...this.counts };
     this.frames = 0;
     this.bytes = 0;
   }
@@ -274,19 +338,7 @@ export class Batch {
   drop(ids: Uint32Array): void {
     if (ids.length === 0) return;
     this.#room?.dropped();
-    // The cache may hold millions: a look at one bit decides for nearly all.
-    const bits = new Uint8Array(8192);
-    for (const id of ids) bits[(id & 0xffff) >> 3] = (bits[(id & 0xffff) >> 3] as number) | (1 << (id & 7));
-    const gone = new Set(ids);
-    const known = Math.min(this.#ids.length, this.#aggregator.seriesCount);
-    for (let local = 0; local < known; local++) {
-      const id = this.#ids[local] as number;
-      if (((bits[(id & 0xffff) >> 3] as number) & (1 << (id & 7))) === 0 || !gone.has(id)) continue;
-      this.#ids[local] = dropped;
-      this.#aggregator.forget(local);
-      this.#named--;
-      this.#dropped++;
-    }
+    this.#ids.drop(ids);
   }
 
   /** Another, empty cache of series. Right after `committed`: nothing is open, and ids are asked for anew. */
@@ -295,65 +347,71 @@ export class Batch {
     this.#aggregator = aggregator;
     if (this.#room !== undefined) aggregator.admitBy(this.#room.admit);
     this.#room?.renewed();
-    this.#ids = new Uint32Array(1024);
-    this.#named = 0;
-    this.#dropped = 0;
-    this.#tenantNumbers.clear();
-    this.#tenants.length = 0;
+    this.#ids = new SeriesIds(aggregator);
   }
 
-  /** D2. Notes the frame's identity; false when it was applied before. */
-  #isNew(frame: Frame, timeMs: number): boolean {
-    const { identity } = frame;
-    if (identity.kind === "keyed") {
-      const id = hex(identity.id);
-      if (this.#keyed.has(id)) return false;
-      // The broker's time, not ours: the same record always gives the same commit.
-      this.#keyed.set(id, { id: Uint8Array.from(identity.id), appliedAtMs: timeMs });
-      return true;
+  #end(open: OpenFrame): void {
+    for (const refusal of open.frame.refusals) {
+      this.#books.add(refusal, "received", "", refusal.count);
+      this.#books.add(refusal, "refused", refusal.reason, refusal.count);
     }
-    const name = hex(identity.boot);
-    let boot = this.#boots.get(name);
-    if (boot === undefined) this.#boots.set(name, (boot = { applied: [], added: [], lastAppliedMs: 0 }));
-    if (holds(boot.applied, identity.n)) return false;
-    addNumber(boot.applied, identity.n);
-    addNumber(boot.added, identity.n);
-    boot.lastAppliedMs = Math.max(boot.lastAppliedMs, timeMs);
-    return true;
+    this.#over(open.recorded);
   }
 
-  #applyFrame(recorded: RecordedFrame, frame: Frame): void {
-    const minute = Math.floor(frame.receivedAtMs / 60_000) * 60;
-    this.#part = 0;
-    this.#room?.look();
-    for (const section of frame.sections) {
-      const { tenant, door, kind, lines } = section;
-      this.#book(tenant, door, minute, "received", "", section.lineCount);
-      this.#ingest({ recorded, tenant, door, kind, minute, receivedAtMs: frame.receivedAtMs }, lines);
-    }
-    for (const { tenant, door, minute: refusedAt, reason, count } of frame.refusals) {
-      this.#book(tenant, door, refusedAt, "received", "", count);
-      this.#book(tenant, door, refusedAt, "refused", reason, count);
-    }
+  #over({ sequence, timeMs, data }: RecordedFrame): void {
+    this.read = sequence;
+    this.#partLines = 0;
+    this.frames++;
+    this.counts.frames++;
+    this.bytes += data.length;
+    this.#frameTimeMs = timeMs;
   }
 
-  #ingest(origin: Origin, lines: Uint8Array): void {
-    const { recorded, tenant, door, minute, receivedAtMs } = origin;
-    const number = this.#tenantNumber(tenant);
+  #takePiece(piece: Piece): void {
+    const { open, origin, lines, received } = piece;
+    this.#bookReceived(open, origin, received);
+    const verdict = this.#outcasts.judge(origin.tenant, lines.length);
+    if (verdict.kind === "refused") this.#refuse(origin, verdict.reason, received);
+    else if (verdict.kind === "buried") {
+      this.counts.dead++;
+      this.#books.burySection(origin, firstLine(piece), "quarantined", verdict.why, received, lines);
+    } else this.#ingest(piece, lines);
+  }
+
+  /** D5: what a retried letter holds was received when it came for the first time. */
+  #bookReceived({ frame }: OpenFrame, origin: Origin, count: number): void {
+    if (frame.identity.kind !== "retry") this.#books.add(origin, "received", "", count);
+  }
+
+  /** D5. An edit may have made its lines more, or fewer: by so many more or fewer were received. */
+  #bookRetried({ identity, sections, receivedAtMs }: Frame): void {
+    const [section] = sections;
+    if (identity.kind !== "retry" || section === undefined) return;
+    const { letter } = identity;
+    const origin = { tenant: section.tenant, door: section.door, minute: minuteOf(receivedAtMs) };
+    this.#books.add(origin, "dead", letter.reason, -letter.lines);
+    this.#books.add(origin, "received", "", section.lineCount - letter.lines);
+  }
+
+  /** `lines`: of the piece. */
+  #ingest(piece: Piece, lines: Uint8Array): void {
+    const { origin } = piece;
+    const { tenant, receivedAtMs } = origin;
+    const number = this.#ids.tenantNumber(tenant, () => this.#room?.number(tenant));
     let refused = 0;
     const refuse = (code: number, line: Uint8Array) => {
       const reason = reasons[code] ?? "malformed";
       if (code === reasonCode["series-limit"]) {
         const asked = this.#room?.takeAsked() ?? -1;
-        if (asked >= 0) this.#waiting.push({ origin, line, asked });
+        if (asked >= 0) this.#waiting.push({ piece, line, asked });
         else {
           refused++;
           this.#sample(origin, line);
         }
         return;
       }
-      this.#book(tenant, door, minute, "dead", reason, 1);
-      this.#bury(recorded, this.#part++, tenant, door, reason, "refused by the actor", receivedAtMs, line);
+      this.counts.dead++;
+      this.#books.buryLine(origin, lineNumber(piece, line), reason, "refused by the actor", line);
     };
     const aggregator = this.#aggregator;
     const stored =
@@ -361,89 +419,32 @@ export class Batch {
         ? aggregator.ingestStatsd(number, lines, receivedAtMs, refuse)
         : aggregator.ingest(number, lines, receivedAtMs, refuse);
     this.counts.points += stored;
-    if (stored > 0) this.#book(tenant, door, minute, "stored", "", stored);
-    this.#refuseSeries(origin, refused);
+    this.#books.add(origin, "stored", "", stored);
+    this.#refuse(origin, "series-limit", refused);
   }
 
   #sample({ tenant, door }: Origin, line: Uint8Array): void {
     this.#samples?.add(tenant, door, "series-limit", "", line, 0, line.length);
   }
 
-  #refuseSeries({ tenant, door, minute }: Origin, count: number): void {
-    if (count === 0) return;
+  #refuse(origin: Origin, reason: string, count: number): void {
     this.counts.refused += count;
-    this.#book(tenant, door, minute, "refused", "series-limit", count);
+    this.#books.add(origin, "refused", reason, count);
+  }
+
+  #buryFrame(recorded: RecordedFrame, reason: "corrupt-frame" | "poison", detail: string): void {
+    const { sequence, timeMs, data } = recorded;
+    this.counts.dead++;
+    this.#books.buryFrame(sequence, timeMs, reason, detail, data);
+    this.#over(recorded);
   }
 
   /** The sender sent it twice, so it was received twice: the second time is in the books as refused. */
-  #bookDuplicate(frame: Frame): void {
-    const minute = Math.floor(frame.receivedAtMs / 60_000) * 60;
-    for (const { tenant, door, lineCount } of frame.sections) {
-      this.#book(tenant, door, minute, "received", "", lineCount);
-      this.#book(tenant, door, minute, "refused", "duplicate", lineCount);
+  #bookDuplicate({ sections, receivedAtMs }: Frame): void {
+    const minute = minuteOf(receivedAtMs);
+    for (const { tenant, door, lineCount } of sections) {
+      this.#books.add({ tenant, door, minute }, "received", "", lineCount);
+      this.#books.add({ tenant, door, minute }, "refused", "duplicate", lineCount);
     }
-  }
-
-  #book(
-    tenant: string,
-    door: Door,
-    minute: number,
-    fate: LedgerRow["fate"],
-    reason: string,
-    count: number,
-  ): void {
-    if (count === 0) return;
-    const key = `${tenant} ${door} ${minute} ${fate} ${reason}`;
-    const row = this.#ledger.get(key);
-    if (row === undefined) this.#ledger.set(key, { tenant, door, minute, fate, reason, count });
-    else row.count += count;
-  }
-
-  #bury(
-    recorded: RecordedFrame,
-    part: number,
-    tenant: string,
-    door: string,
-    reason: Reason,
-    detail: string,
-    receivedAtMs: number,
-    bytes: Uint8Array,
-  ): void {
-    this.counts.dead++;
-    const last = this.#dead.at(-1);
-    if (this.#dead.length >= deadLettersMax && last !== undefined) {
-      last.detail = `and more of this commit: ${this.#dead.length} letters are the bound; the record has the lines`;
-      return;
-    }
-    const { sequence } = recorded;
-    this.#dead.push({
-      sequence,
-      part,
-      tenant,
-      door,
-      reason,
-      detail,
-      receivedAtMs,
-      kind: "plaintext",
-      lines: 1,
-      bytes: Uint8Array.from(bytes),
-    });
-  }
-
-  #tenantNumber(tenant: string): number {
-    let number = this.#tenantNumbers.get(tenant);
-    if (number === undefined) {
-      number = this.#tenants.push(tenant) - 1;
-      this.#tenantNumbers.set(tenant, number);
-      this.#room?.number(tenant);
-    }
-    return number;
-  }
-
-  #growIds(least: number): void {
-    if (least <= this.#ids.length) return;
-    const grown = new Uint32Array(Math.max(least, this.#ids.length * 2));
-    grown.set(this.#ids);
-    this.#ids = grown;
   }
 }

@@ -80,8 +80,10 @@ export interface ShardProgress {
   holes: number;
   trimmed: number;
   commitMs: number;
-  /** One frame a commit: it died again and again. */
+  /** Frames are tried one by one: earlier lives died of one. */
   isolated: boolean;
+  /** Lines [from, to) of a frame that are being tried apart: whoever dies now dies of them. */
+  trial: { sequence: number; from: number; to: number } | undefined;
 }
 
 export type FromShard =

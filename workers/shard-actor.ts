@@ -5,11 +5,13 @@
 // S2. Every sequence is the last + 1. A jump is confirmed with the record, then committed as a hole and paged.
 // S3. Any answer to a commit but ok, and any error, throws everything in memory away: the next life starts from the
 //     store's offset.
-// S4. Waiting for the store or the bus is a state, not a death. A bug is thrown to whoever started the actor.
+// S4. Waiting for the store or the bus is a state, not a death: after it the actor goes on in its epoch, and no start is
+//     counted. A bug is thrown to whoever started the actor.
 // S5. What was applied is remembered by the record's time, never by a clock here: an actor that is days behind knows a
 //     repeated frame as well as one that keeps up.
 // S6. What is in memory is bounded: frames queued, rows and bytes uncommitted, series cached. A cache that is full is
 //     dropped: no series that the store has is ever refused because of it.
+// S7. A frame that killed the lives before is tried apart until the line is found that does it (lane.ts).
 import { ActorCell } from "../src/base/actor-cell.ts";
 import type { Backoff } from "../src/base/backoff.ts";
 import type { Clock } from "../src/base/clock.ts";
@@ -19,9 +21,10 @@ import type { Aggregator } from "../src/kernel/kernel.ts";
 import type { FirstDeed, SeriesToDelete, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { RefusedLines } from "../src/gateway/refused-lines.ts";
-import type { Owner, ShardState, ShardStore } from "../src/store/store.ts";
+import type { Owner, ShardReader, ShardState, ShardStore } from "../src/store/store.ts";
 import { Deletions } from "./deletions.ts";
 import { doFirst, type FirstDone } from "./first.ts";
+import { marked } from "./marked.ts";
 import type { RefusedNames } from "./refused-names.ts";
 import type { SeriesLimits } from "./series-limits.ts";
 import { Life } from "./shard-life.ts";
@@ -31,6 +34,8 @@ export interface ShardActorOptions {
   owner: Owner;
   bus: Bus;
   openStore(): Promise<ShardStore>;
+  /** Of the same shard: for its dead letters. */
+  openReader(): Promise<ShardReader>;
   newAggregator(): Aggregator;
   clock: Clock;
   backoff: Backoff;
@@ -41,6 +46,8 @@ export interface ShardActorOptions {
   seriesCachedMax?: number;
   /** What the actor was told last. Default: any number of series. */
   seriesLimits?: SeriesLimits;
+  /** What the thread before died of. Default: nobody knows. */
+  lastDeath?: string;
   /** Remembers lines that were refused here. */
   refusedLines?: RefusedLines;
   /** Of names that were refused; 16 random bytes. With seriesLimits. */
@@ -71,10 +78,13 @@ export class ShardActor {
   #first: FirstDeed | undefined;
   #progress: ShardProgress;
   #reportedMs = Number.NEGATIVE_INFINITY;
+  /** S4: claimed by a life before. */
+  #epoch: number | undefined;
 
   constructor(options: ShardActorOptions) {
     this.#cell = options.cell ?? new ActorCell();
-    this.#options = { ...options, cell: this.#cell };
+    const bus = marked(options.bus, this.#cell, "bus", ["streamState", "frameAt", "read", "trim"]);
+    this.#options = { ...options, bus, cell: this.#cell };
     this.#first = options.first;
     this.#progress = {
       doing: "starting",
@@ -95,6 +105,7 @@ export class ShardActor {
       trimmed: 0,
       commitMs: 0,
       isolated: false,
+      trial: undefined,
     };
   }
 
@@ -126,11 +137,10 @@ export class ShardActor {
       try {
         return await this.#life();
       } catch (error) {
+        this.#cell.idle();
         if (!isOutage(error)) throw error;
         if (!error.retryable) return { kind: "failed", code: error.code, why: error.message };
         const waiting = error.code.startsWith("store") ? "waiting-store" : "waiting-bus";
-        if (waiting === "waiting-store") this.#cell.store();
-        else this.#cell.bus();
         const ms = backoff.nextMs();
         log.warn({ shard, code: error.code, why: error.message, againInMs: Math.round(ms) }, "shard waits");
         this.#report({ doing: waiting, waitsFor: `${error.code}: ${error.message}` }, true);
@@ -142,14 +152,15 @@ export class ShardActor {
 
   async #life(): Promise<Ended> {
     const { owner } = this.#options;
-    this.#cell.store();
-    const store = await this.#options.openStore();
+    const opening = this.#cell.waits("store");
+    const store = marked(await this.#options.openStore().finally(opening), this.#cell, "store");
     try {
-      const claim = await store.claim(owner);
+      const claim = this.#epoch === undefined ? await store.claim(owner) : await store.resume(this.#epoch);
       if (claim.kind === "refused") {
         this.#options.log.warn({ shard: this.#options.shard, ...claim }, "claim refused: another owner");
         return { kind: "fenced", epoch: 0 };
       }
+      this.#epoch = claim.state.epoch;
       const state = await this.#stateAfterFirst(store, claim.state);
       if (state === undefined) return { kind: "fenced", epoch: 0 };
       const life = new Life(

@@ -1,22 +1,23 @@
-// One life of an actor: from a claim to the first thing that is not ok. S1 to S6 are shard-actor.ts's.
-import { ActorCell } from "../src/base/actor-cell.ts";
-import { messageOf, Outage } from "../src/base/errors.ts";
-import type { Reader, RecordedFrame } from "../src/bus/bus.ts";
+// One life of an actor: from a claim to the first thing that is not ok. S1 to S7 are shard-actor.ts's.
+import { Outage } from "../src/base/errors.ts";
 import { isAnotherRecord } from "../src/store/record.ts";
 import type { ShardState, ShardStore } from "../src/store/store.ts";
-import { Batch } from "./batch.ts";
+import { Batch, type BatchCounts } from "./batch.ts";
 import { CommitPace } from "./commit-pace.ts";
 import type { Deletions } from "./deletions.ts";
+import { FrameLane, type LaneEnded } from "./lane.ts";
 import type { ShardProgress } from "./messages.ts";
+import { poisonLettersOf } from "./poison.ts";
+import { confirmMissing, RecordReader } from "./record-reader.ts";
 import { SeriesRoom } from "./series-room.ts";
 import type { Ended, ShardActorOptions } from "./shard-actor.ts";
 import { trimRecord, type TrimOptions } from "./trim.ts";
 
-/** S6. Frames queued behind a commit; beyond it the reader, which is told, is closed until they are worked off. */
-const queueBytesMax = 32 << 20;
 /** Each takes 120 bytes of the kernel's memory, which never shrinks. */
 const uncommittedRowsMax = 400_000;
 const uncommittedBytesMax = 128 << 20;
+/** Dead letters of one commit: beyond some more, those of single lines are counted only. */
+const uncommittedLettersMax = 5000;
 /** New names of one commit: they and their tree entries lie in memory together, and other commits wait for them. */
 const unnamedSeriesMax = 20_000;
 /** Far enough below the aggregator's own bound for the new series of one commit. */
@@ -37,22 +38,16 @@ export class Life {
   readonly #wakers: Set<() => void>;
   readonly #deletions: Deletions;
   readonly #report: (change: Partial<ShardProgress>, force?: boolean) => void;
-  readonly #batch: Batch;
-  readonly #cell: ActorCell;
+  readonly #lane: FrameLane;
+  readonly #reader: RecordReader;
   readonly #epoch: number;
-  #offset: number;
+  #offset = 0;
   #incarnation: string;
   /** The broker's time at the offset. */
-  #frameTimeMs: number;
+  #frameTimeMs = 0;
   readonly #state: ShardState;
-  #reader: Reader | undefined;
   /** Where reading stood when the last look found the record ahead of it. */
   #silentAt: number | undefined;
-  /** Which reader may speak. */
-  #opening = 0;
-  #queue: RecordedFrame[] = [];
-  #queueBytes = 0;
-  #ended: Error | undefined;
   #wake: () => void = () => {};
   /** When the next commit is due, monotonic ms; undefined while there is nothing to commit. */
   #dueMs: number | undefined;
@@ -77,26 +72,33 @@ export class Life {
     report: (change: Partial<ShardProgress>, force?: boolean) => void,
   ) {
     this.#options = options;
-    this.#cell = options.cell ?? new ActorCell();
     this.#store = store;
     this.#state = state;
     this.#stopping = stopping;
     this.#wakers = wakers;
     this.#deletions = deletions;
     this.#report = report;
-    const { refusedNames, seriesLimits } = options;
-    this.#batch = new Batch(
-      options.newAggregator(),
+    const { bus, clock, lastDeath, log, shard } = options;
+    this.#reader = new RecordReader({ shard, bus, log, onNews: () => this.#wake() });
+    this.#lane = new FrameLane(
+      {
+        shard,
+        lane: "live",
+        store,
+        clock,
+        log,
+        lastDeath: lastDeath ?? "",
+        newBatch: (now, counts) => this.#newBatch(now, counts),
+        commit: () => this.#commit(),
+        poisonLetters: poisonLettersOf(() => options.openReader()),
+        onTrial: (trial) => report({ trial, isolated: this.#lane.isIsolated }, true),
+      },
       state,
-      seriesLimits && refusedNames && new SeriesRoom(seriesLimits, store, refusedNames),
-      options.refusedLines,
     );
     this.#pace = new CommitPace(options.commitMs);
     this.#committedMs = options.clock.monotonicMs();
     this.#epoch = state.epoch;
-    this.#offset = state.offset;
     this.#incarnation = state.incarnation;
-    this.#frameTimeMs = state.frameTimeMs;
     this.#nextTrimMs = options.clock.monotonicMs() + trimEveryMs;
     this.#nextForgetMs = options.clock.monotonicMs() + forgetEveryMs;
     // Not an hour: a shard that is restarted often retires too.
@@ -106,13 +108,31 @@ export class Life {
 
   readonly #onWake = (): void => this.#wake();
 
+  get #batch(): Batch {
+    return this.#lane.batch;
+  }
+
+  /** From what the store holds: at the beginning, and where everything in memory was thrown away. */
+  #newBatch(state: ShardState, counts: BatchCounts | undefined): Batch {
+    const { refusedLines, refusedNames, seriesLimits } = this.#options;
+    this.#offset = state.offset;
+    this.#frameTimeMs = state.frameTimeMs;
+    return new Batch({
+      aggregator: this.#options.newAggregator(),
+      state,
+      room: seriesLimits && refusedNames && new SeriesRoom(seriesLimits, this.#store, refusedNames),
+      samples: refusedLines,
+      ...(counts && { counts }),
+    });
+  }
+
   async live(): Promise<Ended> {
     const { log, shard } = this.#options;
-    this.#cell.bus();
     await this.#checkRecord();
-    await this.#openReader();
-    this.#cell.idle();
-    log.info({ shard, epoch: this.#epoch, offset: this.#offset }, "shard reads");
+    const settled = await this.#openReader();
+    if (settled !== undefined) return settled;
+    const isolated = this.#lane.isIsolated;
+    log.info({ shard, epoch: this.#epoch, offset: this.#offset, isolated }, "shard reads");
     this.#report(
       {
         doing: "ingesting",
@@ -120,6 +140,8 @@ export class Life {
         epoch: this.#epoch,
         offset: this.#offset,
         read: this.#offset,
+        isolated,
+        trial: undefined,
         // A new life counts from 0: who adds up what lives said sees where one begins.
         ...this.#batch.counts,
         ...this.#counts,
@@ -128,30 +150,27 @@ export class Life {
     );
     this.#options.onReady();
     for (;;) {
-      await this.#ingestQueued();
-      if (this.#ended !== undefined && this.#queue.length === 0) throw this.#ended;
-      if (this.#isDue()) {
-        const ended = await this.#commit();
-        if (ended !== undefined) return ended;
-      }
-      if (this.#stopping.aborted) {
-        if (!this.#batch.isEmpty(this.#offset)) {
-          const ended = await this.#commit();
-          if (ended !== undefined) return ended;
-        }
-        return { kind: "stopped", offset: this.#offset };
-      }
-      if (this.#reader === undefined && this.#queue.length === 0) await this.#openReader();
-      const ended = await this.#deleteAsked();
+      const ended =
+        (await this.#ingestQueued()) ??
+        (this.#isDue() ? await this.#commit() : undefined) ??
+        (this.#stopping.aborted ? await this.#stopped() : undefined);
       if (ended !== undefined) return ended;
+      const isWorkedOff = !this.#reader.isOpen && this.#reader.queue.length === 0;
+      const over = (isWorkedOff ? await this.#openReader() : undefined) ?? (await this.#deleteAsked());
+      if (over !== undefined) return over;
       await this.#housekeeping();
       await this.#untilSomething();
     }
   }
 
+  async #stopped(): Promise<Ended> {
+    const ended = this.#batch.isEmpty ? undefined : await this.#commit();
+    return ended ?? { kind: "stopped", offset: this.#offset };
+  }
+
   close(): void {
     this.#wakers.delete(this.#onWake);
-    this.#closeReader();
+    this.#reader.close();
   }
 
   /** The record must be the one that the offset counts, and must still hold what comes next. */
@@ -168,36 +187,18 @@ export class Life {
     if (stream.firstSequence > this.#offset + 1) this.#hole(this.#offset + 1, stream.firstSequence - 1);
   }
 
-  async #openReader(): Promise<void> {
-    const { bus, shard } = this.#options;
-    const opening = ++this.#opening;
-    const reader = await bus.read(shard, this.#batch.read + 1, {
-      onFrame: (frame) => {
-        // A closed reader may still hand over what was on its way: the next one brings it again.
-        if (opening !== this.#opening) return;
-        this.#queue.push(frame);
-        this.#queueBytes += frame.data.length;
-        if (this.#queueBytes > queueBytesMax) this.#closeReader();
-        this.#wake();
-      },
-      waitingBytes: () => this.#queueBytes,
-      onEnd: (error) => {
-        if (opening !== this.#opening) return;
-        this.#ended ??= error instanceof Outage ? error : new Outage("bus-unavailable", messageOf(error));
-        this.#wake();
-      },
-    });
-    // It may have filled the queue before it was even in our hands.
-    if (opening === this.#opening) this.#reader = reader;
-    else this.#close(reader);
-    await this.#checkSame();
+  /** Where nothing is to be read, the lane is well: then its starts are forgotten. */
+  async #openReader(): Promise<Ended | undefined> {
+    await this.#reader.open(this.#batch.read + 1);
+    const last = await this.#checkSame();
+    return last === this.#offset && this.#batch.isEmpty ? await this.#lane.settled() : undefined;
   }
 
   /**
    * With the reader open: the record is still the one that was checked. A stream made anew between the check and the
-   * reader would give nothing up to our place, and then go on as if it were the same.
+   * reader would give nothing up to our place, and then go on as if it were the same. Answers its last sequence.
    */
-  async #checkSame(): Promise<void> {
+  async #checkSame(): Promise<number> {
     const { bus, shard } = this.#options;
     const { incarnation, lastSequence } = await bus.streamState(shard);
     if (incarnation !== this.#incarnation || lastSequence < this.#batch.read)
@@ -205,69 +206,42 @@ export class Life {
         "bus-unavailable",
         `the record of shard ${shard} changed meanwhile: looking at it again`,
       );
+    return lastSequence;
   }
 
-  #closeReader(): void {
-    const reader = this.#reader;
-    this.#reader = undefined;
-    this.#opening++;
-    if (reader !== undefined) this.#close(reader);
-  }
-
-  /** Nobody waits for it: nothing depends on when, or whether, the other side hears of it. */
-  #close(reader: Reader): void {
-    const { log, shard } = this.#options;
-    reader
-      .close()
-      .catch((error: unknown) => log.warn({ shard, why: messageOf(error) }, "closing a reader failed"));
-  }
-
-  async #ingestQueued(): Promise<void> {
-    const { bus, clock } = this.#options;
+  async #ingestQueued(): Promise<Ended | undefined> {
+    const { clock } = this.#options;
+    const { queue } = this.#reader;
     let taken = 0;
-    for (const recorded of this.#queue) {
+    let ended: Ended | undefined;
+    for (const recorded of queue) {
       if (recorded.sequence > this.#batch.read) {
-        if (recorded.sequence !== this.#batch.read + 1) await this.#confirmHole(recorded.sequence);
-        this.#cell.ingesting(recorded.sequence);
-        const decoded = this.#batch.decode(recorded);
-        const keyed = this.#batch.keyedIdOf(decoded);
-        const stored = keyed !== undefined && (await this.#wasApplied(keyed, recorded));
-        this.#batch.apply(recorded, decoded, stored);
-        this.#cell.store();
-        if (this.#batch.isUndecided) await this.#batch.decide();
-        this.#dueMs ??= clock.monotonicMs() + this.#pace.intervalMs;
+        if (recorded.sequence !== this.#batch.read + 1) await this.#confirmHole(recorded.sequence - 1);
+        this.#options.cell?.ingesting(recorded.sequence);
+        ended = await this.#lane.apply(recorded);
+        this.#options.cell?.idle();
+        if (!this.#batch.isEmpty) this.#dueMs ??= clock.monotonicMs() + this.#pace.intervalMs;
       }
       taken++;
-      this.#queueBytes -= recorded.data.length;
-      bus.release(recorded.data);
-      if (this.#isDue()) break;
+      this.#reader.release(recorded);
+      // Isolated, each frame is a commit: others have their turn behind it.
+      if (ended !== undefined || this.#isDue() || this.#lane.isIsolated) break;
     }
-    this.#cell.idle();
     if (taken > 0) {
-      this.#queue = this.#queue.slice(taken);
-      this.#reader?.more?.();
+      this.#reader.taken(taken);
       this.#report({ read: this.#batch.read, ...this.#batch.counts, series: this.#batch.seriesCount });
     }
+    if (ended === undefined && this.#reader.ended !== undefined && this.#reader.queue.length === 0)
+      throw this.#reader.ended;
+    return ended;
   }
 
-  async #wasApplied(keyed: Uint8Array, { sequence, timeMs }: RecordedFrame): Promise<boolean> {
-    this.#cell.store();
-    const [applied] = await this.#store.keyedApplied([keyed], timeMs);
-    this.#cell.ingesting(sequence);
-    return applied === true;
-  }
-
-  /** S2: the reader jumped over frames. If the record still has one of them, reading starts over. */
-  async #confirmHole(sequence: number): Promise<void> {
+  /** S2: the reader jumped over frames up to this one. */
+  async #confirmHole(to: number): Promise<void> {
     const { bus, shard } = this.#options;
-    const first = this.#batch.read + 1;
-    this.#cell.bus();
-    // What lies before the record's first frame is gone at once, however many that are: only the rest is asked for.
-    const { firstSequence } = await bus.streamState(shard);
-    for (let missing = Math.max(first, firstSequence); missing < sequence; missing++)
-      if ((await bus.frameAt(shard, missing)) !== undefined)
-        throw new Outage("bus-unavailable", `the reader passed over frame ${missing}, which the record has`);
-    this.#hole(first, sequence - 1);
+    const from = this.#batch.read + 1;
+    await confirmMissing(bus, shard, from, to);
+    this.#hole(from, to);
   }
 
   /**
@@ -277,10 +251,10 @@ export class Life {
   async #checkSilence(): Promise<void> {
     const { bus, shard } = this.#options;
     const { lastSequence } = await bus.streamState(shard);
-    const silent = this.#queue.length === 0 && lastSequence > this.#batch.read;
+    const silent = this.#reader.queue.length === 0 && lastSequence > this.#batch.read;
     const again = silent && this.#silentAt === this.#batch.read;
     this.#silentAt = silent ? this.#batch.read : undefined;
-    if (again) await this.#confirmHole(lastSequence + 1);
+    if (again) await this.#confirmHole(lastSequence);
   }
 
   #hole(from: number, to: number): void {
@@ -296,19 +270,18 @@ export class Life {
       this.#options.clock.monotonicMs() >= this.#dueMs ||
       this.#batch.openRows >= uncommittedRowsMax ||
       this.#batch.unnamedSeries >= unnamedSeriesMax ||
+      this.#batch.letters >= uncommittedLettersMax ||
       this.#batch.bytes >= uncommittedBytesMax
     );
   }
 
-  async #commit(): Promise<Ended | undefined> {
+  async #commit(): Promise<LaneEnded | undefined> {
     const { clock, log, shard } = this.#options;
     const started = clock.monotonicMs();
-    const waitingBytes = this.#queueBytes;
+    const waitingBytes = this.#reader.queueBytes;
     const { bytes } = this.#batch;
     const commit = this.#batch.commit(this.#epoch, this.#offset, this.#incarnation);
-    this.#cell.store();
     const result = await this.#store.commit(commit);
-    this.#cell.idle();
     if (result.kind === "fenced") {
       log.warn({ shard, epoch: this.#epoch, newer: result.epoch }, "fenced: another owner has the shard");
       return { kind: "fenced", epoch: result.epoch };
@@ -348,6 +321,7 @@ export class Life {
         offset: this.#offset,
         receivedAtMs: commit.receivedAtMs,
         commitMs: now - started,
+        isolated: this.#lane.isIsolated,
         ...this.#batch.counts,
         ...this.#counts,
       },
@@ -412,8 +386,8 @@ export class Life {
   /** A frame, the end of the reader, a stop, or the time of the next commit or housekeeping. */
   #untilSomething(): Promise<void> {
     if (
-      this.#queue.length > 0 ||
-      this.#ended !== undefined ||
+      this.#reader.queue.length > 0 ||
+      this.#reader.ended !== undefined ||
       this.#stopping.aborted ||
       this.#deletions.count > 0
     )

@@ -25,7 +25,7 @@ const bucketSeconds = 1;
 
 const port = parentPort;
 assert(port !== null, "the actor is started as a thread");
-const { shard, mapVersion, instance, storeBytes, settings, limits, first, cell } =
+const { shard, mapVersion, instance, storeBytes, settings, limits, lastDeath, first, cell } =
   workerData as ShardThreadData;
 const tell = (message: FromShard): void => port.postMessage(message);
 const log = makeLog("node", settings.logLevel);
@@ -79,6 +79,7 @@ const actor = new ShardActor({
   owner: { node: settings.node, mapVersion, instance },
   bus,
   openStore: () => engine.openShard(shard),
+  openReader: () => engine.openReader(shard),
   newAggregator,
   clock,
   backoff: new Backoff({ firstMs: 100, mostMs: 5000, healthyMs: 30_000 }, clock, random),
@@ -86,6 +87,7 @@ const actor = new ShardActor({
   commitMs: settings.commitMs,
   replayWindowMs: settings.replayWindow,
   seriesLimits,
+  lastDeath,
   refusedLines,
   refusedNames: new RefusedNames(random.bytes(16)),
   cell: new ActorCell(cell),

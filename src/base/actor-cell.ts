@@ -36,16 +36,15 @@ export class ActorCell {
     this.#mark(1, sequence);
   }
 
-  store(): void {
-    this.#mark(2);
-  }
-
-  bus(): void {
-    this.#mark(3);
-  }
-
   idle(): void {
     this.#mark(0);
+  }
+
+  /** It waits for another part; the answer says that this is over, and what it did before goes on. */
+  waits(part: "store" | "bus"): () => void {
+    const before = this.read();
+    this.#mark(actorDoings.indexOf(part));
+    return () => this.#mark(actorDoings.indexOf(before.doing), before.sequence);
   }
 
   /** A1. */

@@ -14,6 +14,7 @@ export const outageCodes = {
   "home-locked": "final", // another system runs on this MILLRACE_HOME
   "port-taken": "final", // names the port and its setting
   "record-rewound": "final", // the stream was wiped or set back under the offset
+  "poison-flood": "final", // lines that kill come so fast that it must be our own bug
   "server-too-old": "final", // nats-server below 2.10
 } as const satisfies Record<string, "retryable" | "final">;
 

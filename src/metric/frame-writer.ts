@@ -1,6 +1,6 @@
 // Writes a frame (frame.ts) into a buffer that is there already: one copy of the lines, and nothing made on the way.
 // MessagePack, as far as a frame needs it; texts are shorter than 64 KB.
-import { frameVersion, type Frame } from "./frame.ts";
+import { frameVersion, type Frame, type FrameIdentity, type RetriedLetter } from "./frame.ts";
 
 const text = new TextEncoder();
 /** Most of what stands around a string, a number or bytes. */
@@ -9,6 +9,7 @@ const headMost = 9;
 /** At least as many bytes as the frame takes. */
 export function frameBytesMost(frame: Frame): number {
   let bytes = 64;
+  if (frame.identity.kind === "retry") bytes += 4 * headMost + 3 * frame.identity.letter.reason.length;
   for (const s of frame.sections)
     bytes += 5 * headMost + 3 * (s.tenant.length + s.door.length + s.kind.length) + s.lines.length;
   for (const r of frame.refusals)
@@ -22,7 +23,7 @@ export function writeFrame(frame: Frame, into: Buffer): number {
   let at = writeArray(into, 0, 7);
   at = writeNumber(into, at, frameVersion);
   at = identity.kind === "boot" ? writeBytes(into, at, identity.boot) : writeNull(into, at);
-  at = writeNumber(into, at, identity.kind === "boot" ? identity.n : 0);
+  at = writeNumber(into, at, numberOf(identity));
   at = writeNumber(into, at, frame.receivedAtMs);
   at = writeArray(into, at, sections.length);
   for (const { tenant, door, kind, lineCount, lines } of sections) {
@@ -42,7 +43,21 @@ export function writeFrame(frame: Frame, into: Buffer): number {
     at = writeNumber(into, at, count);
     at = writeNumber(into, at, minute);
   }
+  if (identity.kind === "retry") return writeLetter(into, at, identity.letter);
   return identity.kind === "keyed" ? writeBytes(into, at, identity.id) : writeNull(into, at);
+}
+
+function numberOf(identity: FrameIdentity): number {
+  if (identity.kind === "retry") return identity.letter.sequence;
+  return identity.kind === "boot" ? identity.n : 0;
+}
+
+function writeLetter(into: Buffer, from: number, { part, reason, lines }: RetriedLetter): number {
+  let at = writeArray(into, from, 4);
+  at = writeText(into, at, "retry");
+  at = writeNumber(into, at, part);
+  at = writeText(into, at, reason);
+  return writeNumber(into, at, lines);
 }
 
 function writeNull(into: Buffer, at: number): number {

@@ -2,8 +2,9 @@
 //
 // F1. The same frame gives the same result wherever and whenever it is read: all judgement of time rests on
 //     `receivedAtMs`, none on a clock.
-// F2. A frame names itself: by (boot id, n), or by a keyed id where the sender sent an Idempotency-Key. The same
-//     identity is the same content, at each resend.
+// F2. A frame names itself: by (boot id, n), by a keyed id where the sender sent an Idempotency-Key, or by the dead
+//     letter that it brings back. The same identity is the same content, at each resend; of two retries of a letter,
+//     which an operator may have edited in two ways, the first one counts.
 // F3. Reading never throws: bytes that are no frame of ours are a reason, for they may come from anywhere.
 import { Unpackr } from "msgpackr";
 import { frameBytesMost, writeFrame } from "./frame-writer.ts";
@@ -38,8 +39,22 @@ export interface Refusal {
   minute: number;
 }
 
-/** n counts from 0 in the gateway's order for this shard; boot is 16 bytes, new at each start of a gateway. */
-export type FrameIdentity = { kind: "boot"; boot: Uint8Array; n: number } | { kind: "keyed"; id: Uint8Array };
+/** A dead letter that is applied again: where it is, and as what it stands in the books. */
+export interface RetriedLetter {
+  sequence: number;
+  part: number;
+  reason: string;
+  lines: number;
+}
+
+/**
+ * n counts from 0 in the gateway's order for this shard; boot is 16 bytes, new at each start of a gateway. A `retry` has
+ * the letter's receivedAtMs and one section, with its tenant, door and kind, and its lines, edited perhaps.
+ */
+export type FrameIdentity =
+  | { kind: "boot"; boot: Uint8Array; n: number }
+  | { kind: "keyed"; id: Uint8Array }
+  | { kind: "retry"; letter: RetriedLetter };
 
 export interface Frame {
   identity: FrameIdentity;
@@ -52,7 +67,8 @@ const unpackr = new Unpackr({ useRecords: false });
 
 /**
  * [version, boot | null, n, receivedAtMs, sections, refusals, keyed id | null], in a buffer of its own or in the
- * beginning of `take(bytes)`.
+ * beginning of `take(bytes)`. A retry has no boot, the letter's sequence as n, and ["retry", part, reason, lines] in the
+ * place of the keyed id.
  */
 export function encodeFrame(
   frame: Frame,
@@ -77,7 +93,7 @@ export function decodeFrame(bytes: Uint8Array): DecodedFrame {
   if (version !== frameVersion) return corrupt(`version ${String(version)}, expected ${frameVersion}`);
   if (!isCount(receivedAtMs)) return corrupt("receivedAtMs is no time");
   const identity = identityOf(boot, n, keyed);
-  if (identity === undefined) return corrupt("neither boot id with number nor keyed id");
+  if (identity === undefined) return corrupt("neither boot id with number nor keyed id nor letter");
   if (!Array.isArray(sections) || !Array.isArray(refusals)) return corrupt("sections or refusals missing");
   const frame: Frame = { identity, receivedAtMs, sections: [], refusals: [] };
   for (const row of sections as unknown[]) {
@@ -95,9 +111,16 @@ export function decodeFrame(bytes: Uint8Array): DecodedFrame {
 
 /** The Nats-Msg-Id: the same at each resend. */
 export function messageId(shard: number, identity: FrameIdentity): string {
-  return identity.kind === "boot"
-    ? `${hex(identity.boot)}.${shard}.${identity.n}`
-    : `k.${hex(identity.id)}.${shard}`;
+  switch (identity.kind) {
+    case "boot":
+      return `${hex(identity.boot)}.${shard}.${identity.n}`;
+    case "keyed":
+      return `k.${hex(identity.id)}.${shard}`;
+    case "retry":
+      return `r.${identity.letter.sequence}.${identity.letter.part}.${shard}`;
+    default:
+      return identity satisfies never;
+  }
 }
 
 export function hex(bytes: Uint8Array): string {
@@ -119,7 +142,16 @@ function identityOf(boot: unknown, n: unknown, keyed: unknown): FrameIdentity | 
     return { kind: "keyed", id: keyed };
   if (boot instanceof Uint8Array && boot.length === 16 && keyed === null && isCount(n))
     return { kind: "boot", boot, n };
-  return undefined;
+  const letter = boot === null && isCount(n) ? letterOf(n, keyed) : undefined;
+  return letter && { kind: "retry", letter };
+}
+
+function letterOf(sequence: number, slot: unknown): RetriedLetter | undefined {
+  if (!Array.isArray(slot) || slot.length !== 4) return undefined;
+  const [word, part, reason, lines] = slot as unknown[];
+  if (word !== "retry" || !isCount(part) || !isCount(lines)) return undefined;
+  if (typeof reason !== "string" || reason.length > 64) return undefined;
+  return { sequence, part, reason, lines };
 }
 
 function sectionOf(row: unknown): Section | undefined {

@@ -26,7 +26,8 @@ export const reasons = [
   "series-limit",
   "duplicate", // a keyed request whose part was applied before
   "corrupt-frame",
-  "poison",
+  "poison", // the actor died of it, again and again
+  "quarantined", // of a tenant whose lines poisoned again and again
 ] as const;
 
 export type Reason = (typeof reasons)[number];

@@ -7,9 +7,11 @@ import { applyGauges } from "./gauges.ts";
 import type { ShardHead } from "./head.ts";
 import { committedHead } from "./lane-changes.ts";
 import { mergeIntervals } from "./intervals.ts";
-import { blobKey, bootKey, deadKey, gaugeKey, keyedKey, keyedTimeKey, ledgerKey, nameKey } from "./keys.ts";
+import { blobKey, bootKey, gaugeKey, keyedKey, keyedTimeKey, ledgerKey, nameKey } from "./keys.ts";
+import { DeadLetters } from "./letters.ts";
 import { Naming } from "./naming.ts";
-import { decodeBoot, decodeNumber, encodeBoot, encodeDead, encodeNumber } from "./rows.ts";
+import { planQuarantine } from "./quarantine.ts";
+import { decodeBoot, decodeNumber, encodeBoot, encodeNumber } from "./rows.ts";
 import { newSeriesFlag, type BootApplied, type Commit, type DeltaColumns } from "./store.ts";
 
 export interface CommitPlan {
@@ -44,8 +46,8 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
     writes.puts.push({ key: bootKey(boot.boot), value: encodeBoot(boot) });
   planKeyed(state, commit.keyed, writes);
   planLedger(state, commit, writes);
-  for (const dead of commit.dead)
-    writes.puts.push({ key: deadKey(dead.sequence, dead.part), value: encodeDead(dead) });
+  planLetters(state, commit, writes);
+  if (commit.quarantine !== undefined) planQuarantine(state, commit.quarantine, writes);
   const head: ShardHead = {
     ...committedHead(state.head, commit),
     blobs,
@@ -118,5 +120,16 @@ function planLedger(state: State, { ledger }: Commit, writes: Writes): void {
     }
     sum.count += row.count;
   }
-  for (const { key, count } of sums.values()) writes.puts.push({ key, value: encodeNumber(count) });
+  for (const { key, count } of sums.values())
+    if (count === 0) writes.removes.push(key);
+    else writes.puts.push({ key, value: encodeNumber(count) });
+}
+
+/** A letter that is retried may poison again, as a letter of its new frame. */
+function planLetters(state: State, { dead, retried = [] }: Commit, writes: Writes): void {
+  const letters = new DeadLetters(state);
+  for (const place of retried)
+    assert(letters.remove(place) !== undefined, "letters that are retried are open");
+  for (const letter of dead) letters.put(letter);
+  letters.addTo(writes);
 }

@@ -22,6 +22,7 @@ import { assert } from "../base/assert.ts";
 import { isOutage, messageOf, Outage } from "../base/errors.ts";
 import { filesReady, freeBytes, prepareFiles, readersMax } from "./files.ts";
 import { decodeHead, encodeHead, freshHead, storeFormat, type ShardHead } from "./head.ts";
+import { deadListedKey } from "./keys.ts";
 import type { Rows } from "./names.ts";
 import type { PackedRows } from "./packed-rows.ts";
 import { count, pack, unpack } from "./rows.ts";
@@ -183,6 +184,7 @@ export class Environment {
         void this.#head.put(formatKey, pack([storeFormat]), 1);
         void this.#head.put(headKey, encodeHead(freshHead()), 1);
         void this.#head.put(workKey, encodeWork(freshWork()), 1);
+        void this.#data.put(deadListedKey, Buffer.of(0));
       }),
       0,
     );

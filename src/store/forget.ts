@@ -15,7 +15,8 @@ import {
   tableRange,
   tenantPrefixOfLedger,
 } from "./keys.ts";
-import { decodeBoot, decodeDead } from "./rows.ts";
+import { DeadLetters } from "./letters.ts";
+import { decodeBoot, letterFacts } from "./rows.ts";
 import { bootKeptMs, ledgerKeptMs, keyedKeptMs, type Forgotten } from "./store.ts";
 
 /** Rows of each table looked at by one forgetting. */
@@ -43,17 +44,15 @@ export function planForget(state: State, nowMs: number, from: ForgetPlace): Forg
   const keyed = planKeyed(state, nowMs - keyedKeptMs);
   const boots = planBoots(state, nowMs - bootKeptMs, from.boots);
   const ledger = planLedger(state, nowMs - ledgerKeptMs, from.ledger);
-  const dead = planDead(state, nowMs - ledgerKeptMs);
+  const writes: Writes = { puts: [], removes: [...keyed.flat(), ...boots.removes, ...ledger.removes] };
+  const dead = planDead(state, nowMs - ledgerKeptMs, writes);
   return {
-    writes: {
-      puts: [],
-      removes: [...keyed.flat(), ...boots.removes, ...ledger.removes, ...dead],
-    },
+    writes,
     forgotten: {
       keyed: keyed.length,
       boots: boots.removes.length,
       ledger: ledger.removes.length,
-      dead: dead.length,
+      dead,
     },
     next: { boots: boots.next, ledger: ledger.next },
   };
@@ -101,14 +100,19 @@ function planLedger(state: State, beforeMs: number, from: Buffer | undefined): P
   return { removes, next: at };
 }
 
-function planDead(state: State, beforeMs: number): Buffer[] {
+/** Goes by the record's order; answers how many go. */
+function planDead(state: State, beforeMs: number, writes: Writes): number {
   const { start, end } = tableRange("dead");
-  const removes: Buffer[] = [];
+  const letters = new DeadLetters(state);
   let young = 0;
+  let gone = 0;
   for (const key of state.keys(start, end, lettersMost)) {
     const value = state.peek(key);
-    if (value !== undefined && decodeDead(deadPlace(key), value).receivedAtMs < beforeMs) removes.push(key);
-    else if (++young > youngMost) break;
+    if (value !== undefined && letterFacts(value).receivedAtMs < beforeMs) {
+      letters.remove(deadPlace(key));
+      gone++;
+    } else if (++young > youngMost) break;
   }
-  return removes;
+  letters.addTo(writes);
+  return gone;
 }

@@ -7,7 +7,7 @@ import { freshLane, freshState } from "./lanes.ts";
 /** Of the whole layout. A store with another one is not touched. */
 export const storeFormat = 2;
 
-export interface ShardHead extends Omit<ShardState, "boots"> {
+export interface ShardHead extends Omit<ShardState, "boots" | "quarantined" | "purging"> {
   /** The last who claimed; undefined before the first. */
   owner: Owner | undefined;
   /** Block of ids that is given next (keys.ts). */

@@ -17,14 +17,19 @@
 //   x applied at u64, keyed id          -> nothing             the same by time, for their expiry
 //   l length u8, tenant, minute u32, door 0 fate 0 reason -> count  the ledger
 //   d sequence u64, part u32            -> dead letter
+//   e                                   -> nothing             every dead letter is in the two tables below (letters.ts)
+//   e length u8, tenant, length u8, reason, then as in d -> nothing   dead letters by tenant and reason
+//   c length u8, tenant, length u8, reason -> counts           how many of these there are
+//   h tenant                            -> quarantine row      (quarantine.ts)
+//   r tenant                            -> nothing             tombstones (tombstones.ts)
 //   v series u32                        -> f64                 the value of a StatsD gauge
 //   z series u32                        -> whole name          names by id
 //
 // Names by id come last: ids are given in order, and LMDB leaves pages full where keys are appended at the very end of a
 // table, but half empty where they are appended within it. They are the most bytes of all that names take.
 //
-// A change of what is written above needs a higher storeFormat (head.ts). What was added since, q and v, did not: a
-// store without them is read as ever.
+// A change of what is written above needs a higher storeFormat (head.ts). What was added since, q, v, e, c, h and r, did
+// not: a store without them is read as ever, and the first claim adds the rows of e and c.
 import { assert } from "../base/assert.ts";
 
 const tableByte = {
@@ -37,6 +42,10 @@ const tableByte = {
   keyedTime: 0x78,
   ledger: 0x6c,
   dead: 0x64,
+  deadList: 0x65,
+  deadCount: 0x63,
+  quarantine: 0x68,
+  tombstone: 0x72,
   name: 0x7a,
   block: 0x6a,
   activity: 0x61,
@@ -69,6 +78,7 @@ export function tenantKey(tenant: string): Buffer {
   return Buffer.concat([Buffer.of(tableByte.tenant), Buffer.from(tenant)]);
 }
 
+/** Of tenants, quarantines and tombstones. */
 export function tenantOfKey(key: Buffer): string {
   return key.toString("utf8", 1);
 }
@@ -320,6 +330,56 @@ export function deadKey(sequence: number, part: number): Buffer {
 
 export function deadPlace(key: Buffer): { sequence: number; part: number } {
   return { sequence: readU64(key, 1), part: key.readUInt32BE(9) };
+}
+
+/** There since every dead letter is in the list and counted. */
+export const deadListedKey = Buffer.of(tableByte.deadList);
+
+/** What the rows of one list begin with. */
+export function deadListPrefix(tenant: string, reason: string): Buffer {
+  return keyOfTexts("deadList", tenant, reason);
+}
+
+/** `key` as of deadKey. */
+export function deadListKey(tenant: string, reason: string, key: Buffer): Buffer {
+  return Buffer.concat([deadListPrefix(tenant, reason), key.subarray(1)]);
+}
+
+/** The key of the letter that a row of the list is about. */
+export function deadKeyOfList(prefix: Buffer, key: Buffer): Buffer {
+  return Buffer.concat([Buffer.of(tableByte.dead), key.subarray(prefix.length)]);
+}
+
+export function deadCountKey(tenant: string, reason: string): Buffer {
+  return keyOfTexts("deadCount", tenant, reason);
+}
+
+/** What all counts of a tenant begin with. */
+export function deadCountPrefix(tenant: string): Buffer {
+  return keyOfTexts("deadCount", tenant);
+}
+
+export function deadCountPlace(key: Buffer): { tenant: string; reason: string } {
+  const end = 2 + (key[1] ?? 0);
+  return { tenant: key.toString("utf8", 2, end), reason: key.toString("utf8", end + 1) };
+}
+
+export function quarantineKey(tenant: string): Buffer {
+  return Buffer.concat([Buffer.of(tableByte.quarantine), Buffer.from(tenant)]);
+}
+
+export function tombstoneKey(tenant: string): Buffer {
+  return Buffer.concat([Buffer.of(tableByte.tombstone), Buffer.from(tenant)]);
+}
+
+/** Each behind its length. */
+function keyOfTexts(table: Table, ...texts: string[]): Buffer {
+  const parts = texts.map((text) => Buffer.from(text));
+  for (const { length } of parts) assert(length <= 255, `a text of at most 255 bytes, got ${length}`);
+  return Buffer.concat([
+    Buffer.of(tableByte[table]),
+    ...parts.flatMap((part) => [Buffer.of(part.length), part]),
+  ]);
 }
 
 /** Whole numbers up to 2^53; times before 1970 or with fractions are cut. */

@@ -1,8 +1,8 @@
 // What claims, commits, skips and trials do to a shard's head: pure, and the same for every engine.
 //
 // L1. Only the epoch's owner changes anything; a lane that is started again counts its own starts, never the other's.
-// L2. The live lane's place is the offset, the fill lane's are the beginnings of the gaps. A commit moves its lane's place
-//     and nothing else, so each frame is committed by exactly one of them.
+// L2. The live lane's place is the offset, the fill lane's are the beginnings of the gaps, and lines of the frame behind
+//     it. A commit moves its lane's place and nothing else, so each line is committed by exactly one of them, once.
 // L3. A part of a frame belongs to the frame, not to the lane: a skip takes it along into the gap.
 import { assert } from "../base/assert.ts";
 import { mergeIntervals } from "./intervals.ts";
@@ -84,10 +84,13 @@ export function settledHead<H extends LaneHead>(head: H, lane: Lane): H {
 
 /** undefined: it may be committed. Otherwise where its lane is. */
 export function commitRefused(head: LaneHead, commit: Commit): { kind: "at"; offset: number } | undefined {
-  const { from, to } = commit;
-  if (commit.lane !== "fill") return from === head.offset ? undefined : { kind: "at", offset: head.offset };
+  const { from, to, fromLines = 0 } = commit;
+  const lines = head.parts.find(({ sequence }) => sequence === from + 1)?.lines ?? 0;
+  if (commit.lane !== "fill")
+    return from === head.offset && fromLines === lines ? undefined : { kind: "at", offset: head.offset };
   const gap = head.gaps.find(([first]) => first === from + 1);
-  if (gap !== undefined && to <= gap[1] && commit.incarnation === head.incarnation) return undefined;
+  const isThere = gap !== undefined && to <= gap[1] && fromLines === lines;
+  if (isThere && commit.incarnation === head.incarnation) return undefined;
   return { kind: "at", offset: (head.gaps[0]?.[0] ?? head.offset + 1) - 1 };
 }
 

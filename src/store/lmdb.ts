@@ -10,7 +10,15 @@ import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
 import { notYet } from "./not-yet.ts";
 import { planCommit } from "./changes.ts";
-import { Environment, type SpaceUsed, type State, type Writes } from "./environment.ts";
+import {
+  decideBurial,
+  decideDeletion,
+  decideDrop,
+  decideListing,
+  decideRelease,
+  type Decision,
+} from "./decisions.ts";
+import { Environment, type SpaceUsed, type State } from "./environment.ts";
 import type { ShardHead } from "./head.ts";
 import { findStored } from "./find.ts";
 import { planForget, type ForgetPlace } from "./forget.ts";
@@ -26,11 +34,12 @@ import {
   skippedHead,
 } from "./lane-changes.ts";
 import { areNamed, livingSeries } from "./names.ts";
+import { areOpen } from "./letters.ts";
 import { KeptBlobs, type BlobsOfReader } from "./kept-blobs.ts";
-import { keyedKey, purgeKey } from "./keys.ts";
+import { keyedKey } from "./keys.ts";
 import { RecordTime } from "./record-time.ts";
 import { planRetire } from "./retire.ts";
-import { decodeNumber, encodeNumber } from "./rows.ts";
+import { decodeNumber } from "./rows.ts";
 import { readState, turn, ViewSnapshot } from "./snapshot.ts";
 import { LmdbUpkeep, type UpkeepOptions } from "./upkeep.ts";
 import {
@@ -47,14 +56,13 @@ import {
   type Deleted,
   type Forgotten,
   type Owner,
-  type FoundSeries,
   type Retired,
   type ShardReader,
   type ShardStore,
   type Snapshot,
   type StoreEngine,
 } from "./store.ts";
-import { Unnaming } from "./unnaming.ts";
+import { deletedOf, hasTombstone, shownName, someSeries } from "./tombstones.ts";
 
 /** Others change a shard a few times a second at most: more than this many in a row is no race but a fault. */
 const triesMax = 100;
@@ -124,8 +132,6 @@ export function createLmdbEngine(options: LmdbEngineOptions): LmdbEngine {
   };
 }
 
-type Decision<T> = { answer: T; change?: { head: ShardHead; writes: Writes; budgeted: boolean } };
-
 class Shard implements LmdbShardStore {
   readonly #environment: Environment;
   readonly #path: string;
@@ -140,12 +146,20 @@ class Shard implements LmdbShardStore {
   }
 
   async claim(owner: Owner): Promise<ClaimResult> {
+    await this.#listLetters();
     return await this.#decide<ClaimResult>((now) => {
       const other = claimedBefore(now.head.owner, owner);
       if (other !== undefined)
         return { answer: { kind: "refused", owner: other.node, mapVersion: other.mapVersion } };
       return started(now, claimedHead(now.head, owner), "live");
     });
+  }
+
+  /** Of a store that an earlier version wrote. */
+  async #listLetters(): Promise<void> {
+    let from: Buffer | undefined;
+    do from = await this.#decide((now) => decideListing(now, from));
+    while (from !== undefined);
   }
 
   async resume(epoch: number): Promise<ClaimResult> {
@@ -260,32 +274,49 @@ class Shard implements LmdbShardStore {
    */
   async deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted> {
     const found = await findStored(this.#environment.newest(), tenant, pattern, most, turn);
-    const deleted: FoundSeries[] = [];
-    for (let from = 0; from < found.length; from += deletedAtOnce) {
-      const part = found.slice(from, from + deletedAtOnce);
-      deleted.push(...(await this.#decide((now) => decideDeletion(now, epoch, part))));
-    }
+    const ids = found.map(({ id }) => id);
+    const gone = await this.#delete(epoch, ids);
+    const deleted = found.filter(({ id }) => gone.has(id));
     return { ids: Uint32Array.from(deleted, ({ id }) => id), names: deleted.map(({ name }) => name) };
   }
 
-  async lettersOpen(_places: readonly LetterPlace[]): Promise<boolean[]> {
-    return notYet();
+  /** Answers the stored names of those that went. */
+  async #delete(epoch: number, ids: readonly number[]): Promise<Map<number, Buffer>> {
+    const gone = new Map<number, Buffer>();
+    for (let from = 0; from < ids.length; from += deletedAtOnce) {
+      const part = ids.slice(from, from + deletedAtOnce);
+      for (const [id, name] of await this.#decide((now) => decideDeletion(now, epoch, part)))
+        gone.set(id, name);
+    }
+    return gone;
   }
 
-  async dropLetters(_epoch: number, _places: readonly LetterPlace[]): Promise<number> {
-    return notYet();
+  async lettersOpen(places: readonly LetterPlace[]): Promise<boolean[]> {
+    return this.#environment.look((state) => areOpen(state, places));
   }
 
-  async release(_epoch: number, _tenant: string): Promise<Changed> {
-    return notYet();
+  async dropLetters(epoch: number, places: readonly LetterPlace[]): Promise<number> {
+    let dropped = 0;
+    for (let from = 0; from < places.length; from += deletedAtOnce) {
+      const part = places.slice(from, from + deletedAtOnce);
+      dropped += await this.#decide((now) => decideDrop(now, epoch, part));
+    }
+    return dropped;
   }
 
-  async bury(_epoch: number, _tenant: string): Promise<Changed> {
-    return notYet();
+  async release(epoch: number, tenant: string): Promise<Changed> {
+    return await this.#decide((now) => decideRelease(now, epoch, tenant));
   }
 
-  async purge(_epoch: number, _tenant: string, _most: number): Promise<Deleted> {
-    return notYet();
+  async bury(epoch: number, tenant: string): Promise<Changed> {
+    return await this.#decide((now) => decideBurial(now, epoch, tenant));
+  }
+
+  async purge(epoch: number, tenant: string, most: number): Promise<Deleted> {
+    if (!this.#environment.look((state) => hasTombstone(state, tenant))) return deletedOf([]);
+    const ids = await someSeries(this.#environment.newest(), tenant, most, turn);
+    const gone = await this.#delete(epoch, ids);
+    return deletedOf(Array.from(gone, ([id, name]) => ({ id, name: shownName(name.toString()) })));
   }
 
   async beginReplay(): Promise<
@@ -337,17 +368,6 @@ function started(now: State, head: ShardHead, lane: Lane): Decision<ClaimResult>
 
 function refused({ head: { owner } }: State): ClaimResult {
   return { kind: "refused", owner: owner?.node ?? "", mapVersion: owner?.mapVersion ?? 0 };
-}
-
-/** Answers those that went: all that still have a name. */
-function decideDeletion(now: State, epoch: number, found: readonly FoundSeries[]): Decision<FoundSeries[]> {
-  if (now.head.epoch !== epoch) return { answer: [] };
-  const unnaming = new Unnaming(now);
-  const gone = found.filter(({ id }) => unnaming.remove(id) !== undefined);
-  if (gone.length === 0) return { answer: gone };
-  const writes = unnaming.writes();
-  for (const { id } of gone) writes.puts.push({ key: purgeKey(id), value: encodeNumber(now.head.blobs) });
-  return { answer: gone, change: { head: now.head, writes, budgeted: false } };
 }
 
 class Reader implements LmdbShardReader {

@@ -17,9 +17,11 @@ import {
   settledHead,
   skippedHead,
 } from "./lane-changes.ts";
-import { dropSeries, freshDisk, keyOfName, stateOf, type Disk } from "./memory/disk.ts";
+import { dropSeries, freshDisk, keyOfName, namesOf, stateOf, type Disk } from "./memory/disk.ts";
 import { foundIn } from "./memory/find.ts";
+import { applyLetters, dropLetters, keyOfLetter } from "./memory/letters.ts";
 import { MemorySnapshot } from "./memory/snapshot.ts";
+import { deletedOf, shownName } from "./tombstones.ts";
 import { daySeconds, upkeepStep } from "./memory/upkeep.ts";
 import {
   bootKeptMs,
@@ -28,6 +30,7 @@ import {
   newSeriesFlag,
   type Changed,
   type Interval,
+  type LedgerRow,
   type Lane,
   type LaneState,
   type LetterPlace,
@@ -181,15 +184,8 @@ class MemoryShard implements ShardStore {
       });
     }
     for (const { id, appliedAtMs } of commit.keyed) disk.keyed.set(hexOf(id), appliedAtMs);
-    for (const row of commit.ledger) {
-      const key = JSON.stringify([row.tenant, row.minute, row.door, row.fate, row.reason]);
-      disk.ledger.set(key, { ...row, count: row.count + (disk.ledger.get(key)?.count ?? 0) });
-    }
-    for (const letter of commit.dead)
-      disk.dead.set(`${letter.sequence}/${letter.part}`, {
-        ...letter,
-        bytes: Uint8Array.from(letter.bytes),
-      });
+    addToLedger(disk, commit.ledger);
+    applyLetters(disk, commit);
     disk.state = committedHead(disk.state, commit);
     return { kind: "ok", ids };
   }
@@ -258,24 +254,33 @@ class MemoryShard implements ShardStore {
     return forgotten;
   }
 
-  async lettersOpen(_places: readonly LetterPlace[]): Promise<boolean[]> {
-    return notYet();
+  async lettersOpen(places: readonly LetterPlace[]): Promise<boolean[]> {
+    return places.map((place) => this.#disk.dead.has(keyOfLetter(place)));
   }
 
-  async dropLetters(_epoch: number, _places: readonly LetterPlace[]): Promise<number> {
-    return notYet();
+  async dropLetters(epoch: number, places: readonly LetterPlace[]): Promise<number> {
+    return epoch === this.#disk.state.epoch ? dropLetters(this.#disk, places) : 0;
   }
 
-  async release(_epoch: number, _tenant: string): Promise<Changed> {
-    return notYet();
+  async release(epoch: number, tenant: string): Promise<Changed> {
+    if (epoch !== this.#disk.state.epoch) return "fenced";
+    this.#disk.quarantined.delete(tenant);
+    return "ok";
   }
 
-  async bury(_epoch: number, _tenant: string): Promise<Changed> {
-    return notYet();
+  async bury(epoch: number, tenant: string): Promise<Changed> {
+    if (epoch !== this.#disk.state.epoch) return "fenced";
+    this.#disk.tombstones.add(tenant);
+    this.#disk.quarantined.delete(tenant);
+    return "ok";
   }
 
-  async purge(_epoch: number, _tenant: string, _most: number): Promise<Deleted> {
-    return notYet();
+  async purge(epoch: number, tenant: string, most: number): Promise<Deleted> {
+    const { state, series, tombstones } = this.#disk;
+    const dead = epoch === state.epoch && tombstones.has(tenant);
+    const found = dead ? namesOf(series, tenant, () => true).slice(0, most) : [];
+    dropSeries(this.#disk, new Set(found.map(({ id }) => id)));
+    return deletedOf(found.map(({ id, name }) => ({ id, name: shownName(name) })));
   }
 
   async beginReplay(): Promise<
@@ -297,6 +302,14 @@ class MemoryShard implements ShardStore {
   }
 
   async close(): Promise<void> {}
+}
+
+function addToLedger({ ledger }: Disk, rows: readonly LedgerRow[]): void {
+  for (const row of rows) {
+    const key = JSON.stringify([row.tenant, row.minute, row.door, row.fate, row.reason]);
+    ledger.set(key, { ...row, count: row.count + (ledger.get(key)?.count ?? 0) });
+  }
+  for (const [key, { count }] of ledger) if (count === 0) ledger.delete(key);
 }
 
 function hexOf(id: Uint8Array): string {

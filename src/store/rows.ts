@@ -68,7 +68,8 @@ export function encodeDead(dead: DeadLetter): Buffer {
 
 export function decodeDead(place: { sequence: number; part: number }, value: Uint8Array): DeadLetter {
   const what = "a dead letter";
-  const [tenant, door, reason, detail, receivedAtMs, bytes, kind, lines] = unpack(value, 8, what);
+  // Rows of versions before have neither a kind nor a number of lines: they are of one line each, in plaintext.
+  const [tenant, door, reason, detail, receivedAtMs, bytes, kind, lines = 1] = unpack(value, 6, what);
   if (!(bytes instanceof Uint8Array)) throw new Outage("store-corrupt", `${what} holds no bytes`);
   return {
     ...place,
@@ -80,6 +81,29 @@ export function decodeDead(place: { sequence: number; part: number }, value: Uin
     kind: kind === "statsd" ? "statsd" : "plaintext",
     lines: count(lines, what),
     bytes: Uint8Array.from(bytes),
+  };
+}
+
+/** What is counted of a dead letter. */
+export interface LetterFacts {
+  tenant: string;
+  reason: string;
+  receivedAtMs: number;
+  lines: number;
+  bytes: number;
+}
+
+/** Without a copy of its bytes. */
+export function letterFacts(value: Uint8Array): LetterFacts {
+  const what = "a dead letter";
+  const [tenant, , reason, , receivedAtMs, bytes, , lines = 1] = unpack(value, 6, what);
+  if (!(bytes instanceof Uint8Array)) throw new Outage("store-corrupt", `${what} holds no bytes`);
+  return {
+    tenant: text(tenant, what),
+    reason: text(reason, what),
+    receivedAtMs: count(receivedAtMs, what),
+    lines: count(lines, what),
+    bytes: bytes.length,
   };
 }
 

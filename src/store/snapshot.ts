@@ -2,20 +2,23 @@
 //
 // R1. All answers of a snapshot are of the same state (C4): long ones let others run in between, and still are.
 // R2. Closing waits for answers that are under way; nothing reads from a state that was given back.
-import { notYet } from "./not-yet.ts";
 import type { Door } from "../metric/frame.ts";
 import type { GridRange } from "./cells.ts";
 import type { State, View } from "./environment.ts";
 import { Fetcher } from "./fetch.ts";
 import type { BlobsOfReader } from "./kept-blobs.ts";
-import type { Rows } from "./names.ts";
 import { findNodes, findSeries } from "./find.ts";
-import { bootOfKey, deadPlace, ledgerPlace, ledgerPrefix, tableRange, tenantOfKey } from "./keys.ts";
-import { decodeBoot, decodeDead, decodeNumber } from "./rows.ts";
+import { bootOfKey, ledgerPlace, ledgerPrefix, tableRange, tenantOfKey } from "./keys.ts";
+import { readDeadCounts, readLetters, type LetterFilter } from "./letters.ts";
+import { rowsOf } from "./paging.ts";
+import { readQuarantined } from "./quarantine.ts";
+import { decodeBoot, decodeNumber } from "./rows.ts";
 import { sizeOfTenant } from "./size.ts";
+import { readTombstones } from "./tombstones.ts";
 import type {
   BootApplied,
   Cells,
+  DeadCount,
   DeadLetter,
   FoundNode,
   FoundSeries,
@@ -27,27 +30,11 @@ import type {
 } from "./store.ts";
 import { SnapshotClosed } from "./store.ts";
 
-const pageRows = 1024;
-
 export function readState(now: State): ShardState {
   const { owner: _owner, nextBlock: _block, nextNode: _node, blobs: _blobs, ...state } = now.head;
   const boots: BootApplied[] = [];
   for (const { key, value } of rowsOf(now, tableRange("boot"))) boots.push(decodeBoot(bootOfKey(key), value));
-  return { ...state, boots };
-}
-
-/** All rows of the range, page by page. */
-function* rowsOf(
-  rows: Rows,
-  { start, end }: { start: Buffer; end: Buffer },
-): Generator<{ key: Buffer; value: Buffer }> {
-  for (let from = start; ; ) {
-    const page = rows.range(from, end, pageRows);
-    yield* page;
-    const last = page.at(-1);
-    if (page.length < pageRows || last === undefined) return;
-    from = Buffer.concat([last.key, Buffer.of(0)]);
-  }
+  return { ...state, boots, quarantined: readQuarantined(now), purging: readTombstones(now) };
 }
 
 export class ViewSnapshot implements Snapshot {
@@ -107,17 +94,12 @@ export class ViewSnapshot implements Snapshot {
     });
   }
 
-  async deadCounts(): Promise<
-    { tenant: string; reason: string; letters: number; lines: number; bytes: number }[]
-  > {
-    return notYet();
+  deadCounts(): Promise<DeadCount[]> {
+    return this.#ask((view) => readDeadCounts(view, this.#turn));
   }
 
-  dead(most: number): Promise<DeadLetter[]> {
-    return this.#ask(async (view) => {
-      const { start, end } = tableRange("dead");
-      return view.range(start, end, most).map(({ key, value }) => decodeDead(deadPlace(key), value));
-    });
+  dead(most: number, only: LetterFilter = {}): Promise<DeadLetter[]> {
+    return this.#ask((view) => readLetters(view, most, only, this.#turn));
   }
 
   tenants(): Promise<string[]> {

@@ -42,7 +42,7 @@ export const bootKeptMs = 30 * 24 * 3600 * 1000;
 /** How long the ledger's minutes and dead letters are kept. */
 export const ledgerKeptMs = 35 * 24 * 3600 * 1000;
 
-/** Counts to be added, below 0 to be taken away. `reason` is that of a refusal or of a dead letter. */
+/** Counts to be added, below 0 to be taken away; a row that comes to 0 goes. `reason` is that of a refusal or of a dead letter. */
 export interface LedgerRow {
   tenant: string;
   door: Door;
@@ -57,7 +57,10 @@ export interface LedgerRow {
 
 export interface DeadLetter {
   sequence: number;
-  /** Position within the frame, so that (sequence, part) names the letter. */
+  /**
+   * Position within the frame, so that (sequence, part) names the letter. Where a record before (adopt) left an open letter
+   * of that name, the store adds partsPerRecord.
+   */
   part: number;
   tenant: string;
   door: string;
@@ -69,6 +72,22 @@ export interface DeadLetter {
   lines: number;
   bytes: Uint8Array;
 }
+
+/** How many dead letters of a tenant are open for a reason. */
+export interface DeadCount {
+  tenant: string;
+  reason: string;
+  letters: number;
+  /** In them. */
+  lines: number;
+  bytes: number;
+}
+
+/** Bytes of the letters that are read at once. */
+export const lettersBytesMost = 16 << 20;
+
+/** More than a frame has lines. */
+export const partsPerRecord = 1 << 20;
 
 /** Names a dead letter. */
 export interface LetterPlace {
@@ -129,13 +148,18 @@ export interface Commit {
    */
   lane?: Lane;
   /**
+   * Lines of the frame `from + 1` that the store must hold now. Default 0. With `from` it is the lane's place: a commit
+   * that comes late, after another of the same epoch, finds the lane elsewhere.
+   */
+  fromLines?: number;
+  /**
    * The commit ends within the frame `to + 1`, of which so many lines are committed with it, those of earlier commits
    * included. It may have points although `to` is `from`. Without it the frame `to` is whole.
    */
   partLines?: number;
   /** Poison lines buried so far (ShardState.poison), where that changed. */
   poison?: { sinceMs: number; lines: number };
-  /** Tenants to be quarantined from now on. */
+  /** Tenants to be quarantined from now on; who is already stays as it is. */
   quarantine?: { tenant: string; sinceMs: number; why: string }[];
   /** Dead letters that were applied again: they must be open (lettersOpen), and are gone afterwards. */
   retried?: LetterPlace[];
@@ -145,7 +169,10 @@ export type CommitResult =
   /** `ids[i]` is the stored id of newSeries[i]. */
   | { kind: "ok"; ids: Uint32Array }
   | { kind: "fenced"; epoch: number }
-  /** Of the live lane: the offset is elsewhere. Of the fill lane: no gap begins behind `from`, or it ends before `to`. */
+  /**
+   * Of the live lane: the offset is elsewhere, or `fromLines` is. Of the fill lane: no gap begins behind `from`, or it
+   * ends before `to`, or `fromLines` is elsewhere.
+   */
   | { kind: "at"; offset: number };
 
 /** "fenced": it was of an old epoch, and nothing happened. */
@@ -192,9 +219,12 @@ export interface ShardStore {
   dropLetters(epoch: number, places: readonly LetterPlace[]): Promise<number>;
   /** Ends a tenant's quarantine. */
   release(epoch: number, tenant: string): Promise<Changed>;
-  /** A tombstone for the tenant; idempotent. */
+  /** A tombstone for the tenant, which stays; ends its quarantine. Idempotent. */
   bury(epoch: number, tenant: string): Promise<Changed>;
-  /** Deletes at most so many series of a tenant that has a tombstone, as deleteSeries does; ids as there. */
+  /**
+   * Deletes at most so many series of a tenant that has a tombstone, as deleteSeries does, whatever their names; ids and
+   * names as there. None: nothing is left.
+   */
   purge(epoch: number, tenant: string, most: number): Promise<Deleted>;
   /**
    * Begins a replay: its barrier is the offset. Only one of a shard at a time. `refused` says why not. `first`: the
@@ -379,10 +409,13 @@ export interface Snapshot {
   ): Promise<Cells>;
   /** Minutes from `fromMinute` to `untilMinute`, both included, in their order. */
   ledger(tenant: string, fromMinute: number, untilMinute: number): Promise<LedgerRow[]>;
-  /** Open ones, in the order of the record, oldest first: behind `after`, of one tenant where one is named. */
+  /**
+   * Open ones, in the order of the record, oldest first: behind `after`, of one tenant, for one reason. At most `most`, and
+   * fewer where they have more than lettersBytesMost: who wants all goes on behind the last until there is none.
+   */
   dead(most: number, only?: { after?: LetterPlace; tenant?: string; reason?: string }): Promise<DeadLetter[]>;
-  /** How many are open, of all or of one tenant, and their bytes; by tenant and reason. */
-  deadCounts(): Promise<{ tenant: string; reason: string; letters: number; lines: number; bytes: number }[]>;
+  /** Of all that are open, sorted by tenant and reason as UTF-8 bytes. */
+  deadCounts(): Promise<DeadCount[]>;
   /** Ids of the tenants that have series here: where history is. */
   tenants(): Promise<string[]>;
   tenantSize(tenant: string): Promise<TenantSize>;

@@ -75,28 +75,25 @@ export class FakeActor implements Hosted {
 }
 
 const noProgress: ShardProgress = {
-  ...{
-    doing: "ingesting",
-    waitsFor: "",
-    epoch: 1,
-    offset: 0,
-    read: 0,
-    receivedAtMs: 0,
-    points: 0,
-    frames: 0,
-  },
-  ...{
-    commits: 0,
-    rows: 0,
-    series: 0,
-    duplicates: 0,
-    refused: 0,
-    dead: 0,
-    holes: 0,
-    trimmed: 0,
-    commitMs: 0,
-  },
+  doing: "ingesting",
+  waitsFor: "",
+  epoch: 1,
+  offset: 0,
+  read: 0,
+  receivedAtMs: 0,
+  points: 0,
+  frames: 0,
+  commits: 0,
+  rows: 0,
+  series: 0,
+  duplicates: 0,
+  refused: 0,
+  dead: 0,
+  holes: 0,
+  trimmed: 0,
+  commitMs: 0,
   isolated: false,
+  trial: undefined,
 };
 
 export class SupervisorWorld {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { freshLane } from "../../src/store/lanes.ts";
 import type { ShardWish } from "../../cluster/shard-wish.ts";
 import { deathsMax } from "../../cluster/restart-budget.ts";
+import { StallWatch } from "../../cluster/stall.ts";
 import { settle, SupervisorWorld } from "./supervisor-world.ts";
 
 const wish = (change: Partial<ShardWish>): ShardWish => ({
@@ -116,22 +117,17 @@ test("an actor that hangs at a frame is ended; one that waits is left alone, how
   assert.match(world.counters.text(), /shard_deaths_total\{shard="0",cause="stalled"\} 1/);
 });
 
-test("a process that stood still has no hanging actors", async () => {
-  const world = await SupervisorWorld.run();
-  world.actor().ready();
-  world.actor().ingests(1);
-  await world.clock.pass(1000);
-  // As after a machine's sleep: time has passed, and the timer comes once.
-  world.clock.advance(0);
-  const jump = (ms: number) => {
-    const { monotonicMs } = world.clock;
-    world.clock.monotonicMs = () => monotonicMs.call(world.clock) + ms;
-  };
-  jump(3_600_000);
-  await world.clock.pass(1000);
-  assert.equal(world.lives(), 1);
-  await world.clock.pass(9000);
-  assert.equal(world.lives(), 2, "but what hangs afterwards is seen");
+test("what counts is the time that was watched: a process that stood still has no hanging actors", () => {
+  const watch = new StallWatch({ stallMs: 10_000, growthBytesMax: 1, everyMs: 250 });
+  const look = (nowMs: number) =>
+    watch.look(nowMs, { doing: "ingesting", sequence: 1, beats: 1 }, () => 0)?.cause;
+  look(0);
+  // A machine's sleep.
+  assert.equal(look(3_600_000), undefined);
+  let nowMs = 3_600_000;
+  for (let looks = 0; looks < 37; looks++) assert.equal(look((nowMs += 250)), undefined);
+  look((nowMs += 250));
+  assert.equal(look(nowMs + 250), "stalled");
 });
 
 test("buffers that fill the memory at one frame end the actor before the machine", async () => {

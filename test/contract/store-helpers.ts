@@ -159,6 +159,7 @@ export async function everything(snapshot: Snapshot, seconds: number): Promise<u
     tenants: tenants.toSorted(),
     found,
     dead: await snapshot.dead(1000),
+    deadCounts: await snapshot.deadCounts(),
     fine: table(await snapshot.fetch(ids, { start: 0, stepSeconds: 10, width: Math.ceil(seconds / 10) })),
     sketches: [
       ...((

@@ -93,9 +93,14 @@ export function lanesCases(f: Case): void {
     const partsOf = async () => (await withSnapshot(engine, 0, (s) => s.state())).parts;
     await committed(store, commitOf(epoch, 0, 0, onePoint({ partLines: 3 })));
     assert.deepEqual(await partsOf(), [{ sequence: 1, lines: 3 }]);
-    await committed(store, commitOf(epoch, 0, 0, onePoint({ partLines: 5 })));
+    await committed(store, commitOf(epoch, 0, 0, onePoint({ fromLines: 3, partLines: 5 })));
     assert.deepEqual(await partsOf(), [{ sequence: 1, lines: 5 }]);
-    await committed(store, commitOf(epoch, 0, 0)); // books alone: the part stays
+    // The same once more, as a commit that comes late: the lane is elsewhere.
+    for (const fromLines of [0, 3, 6]) {
+      const late = commitOf(epoch, 0, 0, onePoint({ fromLines, partLines: 5 }));
+      assert.deepEqual(await store.commit(late), { kind: "at", offset: 0 });
+    }
+    await committed(store, commitOf(epoch, 0, 0, { fromLines: 5 })); // books alone: the part stays
     assert.deepEqual(await partsOf(), [{ sequence: 1, lines: 5 }]);
     assert.equal(await store.skip(epoch, 4, at(4)), "ok");
     await committed(store, commitOf(epoch, 4, 4, onePoint({ partLines: 2 })));
@@ -103,13 +108,15 @@ export function lanesCases(f: Case): void {
       { sequence: 1, lines: 5 },
       { sequence: 5, lines: 2 },
     ]);
-    await committed(store, commitOf(epoch, 0, 2, onePoint({ lane: "fill", partLines: 1 })));
+    await committed(store, commitOf(epoch, 0, 2, onePoint({ lane: "fill", fromLines: 5, partLines: 1 })));
     assert.deepEqual(await partsOf(), [
       { sequence: 5, lines: 2 },
       { sequence: 3, lines: 1 },
     ]);
-    await committed(store, commitOf(epoch, 4, 5, onePoint()));
-    await committed(store, commitOf(epoch, 2, 4, onePoint({ lane: "fill" })));
+    const whole = commitOf(epoch, 2, 4, onePoint({ lane: "fill" }));
+    assert.deepEqual(await store.commit(whole), { kind: "at", offset: 2 });
+    await committed(store, commitOf(epoch, 4, 5, onePoint({ fromLines: 2 })));
+    await committed(store, { ...whole, fromLines: 1 });
     assert.deepEqual(await partsOf(), []);
     await store.close();
   });

@@ -177,18 +177,18 @@ export class Chance {
         minute: this.now - (this.now % 60),
         fate: "stored",
         reason: "",
-        count: 1 + random.below(9),
+        count: random.below(19) - 9,
       })),
-      dead: Array.from({ length: random.below(10) === 0 ? 1 : 0 }, (_, part) => ({
+      dead: Array.from({ length: random.below(5) === 0 ? 1 + random.below(3) : 0 }, (_, part) => ({
         sequence: from + 1,
         part,
         tenant: this.pick(tenants),
         door: "tcp",
-        reason: "poison",
+        reason: this.pick(["poison", "quarantined", "corrupt-frame"]),
         detail: "",
         receivedAtMs: this.now * 1000,
         kind: "plaintext",
-        lines: 1,
+        lines: 1 + random.below(3),
         bytes: random.bytes(random.below(20)),
       })),
     };

@@ -1,10 +1,10 @@
 // A random life of a shard: claims, commits with late and very late points, changes of rules, upkeep in parts and whole,
-// by one or by two, deletions, retirements, forgettings, openings anew; beside the memory engine, which lives the same.
+// by one or by two, deletions, retirements, forgettings, dead letters that go, tenants that end, openings anew; beside
+// the memory engine, which lives the same.
 //
 // A rule changes only for times that no point has had: else which slice came when would rightly make a difference.
 import assert from "node:assert/strict";
-import { messageOf } from "../../src/base/errors.ts";
-import { seededRandom, type Random } from "../../src/base/random.ts";
+import type { Random } from "../../src/base/random.ts";
 import { longestSpan, type Ladder } from "../../src/metric/bucket.ts";
 import { ladderAt, type LadderRules } from "../../src/metric/ladder-rules.ts";
 import { storedOutput } from "../../src/metric/outputs.ts";
@@ -17,9 +17,10 @@ import type {
   StoreEngine,
   UpkeepTask,
 } from "../../src/store/store.ts";
+import { dropSome, letterChanges, purgeWhole } from "./store-random-letters.ts";
 import { Chance, endings, prefixes, standard, tenants } from "./store-random-input.ts";
 import { compareCells, compareNames, compareSize, type Pair, type Range } from "./store-compare.ts";
-import { forgotten, type Case, type World } from "./store-helpers.ts";
+import { forgotten, type World } from "./store-helpers.ts";
 import { day, hour, ladderOf, rulesOf, t0, upkeepUntilIdle, type RulesSince } from "./store-life.ts";
 
 /** What a life had in it, to see that it was one. */
@@ -41,7 +42,7 @@ async function sideOf(engine: StoreEngine): Promise<Side> {
   return { engine, store: await engine.openShard(0), reader: await engine.openReader(0) };
 }
 
-class Life {
+export class Life {
   readonly #chance: Chance;
   readonly #world: World;
   #tested: Side;
@@ -87,6 +88,8 @@ class Life {
       [4, "delete", () => this.#delete()],
       [3, "retire", () => this.#retire()],
       [2, "forget", () => this.#forget()],
+      [3, "letters", () => this.#letters()],
+      [1, "purge", () => this.#purge()],
       [2, "reopen", () => this.#reopen()],
       [12, "look", () => this.#look()],
       [6, "snapshot", () => this.#snapshot()],
@@ -117,7 +120,11 @@ class Life {
 
   async #commit(): Promise<void> {
     const at = { epoch: this.#epoch, offset: this.#offset };
-    const { tested, memory, rows } = this.#chance.commit(at, this.#pairs);
+    const { rows, ...commits } = this.#chance.commit(at, this.#pairs);
+    const letters = await this.#both((_, now) => letterChanges(this.#chance, now));
+    const tested = { ...commits.tested, ...letters };
+    const memory = { ...commits.memory, ...letters };
+    this.#count("retried", letters.retried?.length);
     const result = await this.#tested.store.commit(tested);
     const expected = await this.#memory.store.commit(memory);
     if (result.kind !== "ok" || expected.kind !== "ok") {
@@ -271,6 +278,21 @@ class Life {
     this.#count("deleted", names.length);
   }
 
+  get #stores(): { tested: ShardStore; memory: ShardStore; epoch: number } {
+    return { tested: this.#tested.store, memory: this.#memory.store, epoch: this.#epoch };
+  }
+
+  async #letters(): Promise<void> {
+    const dropped = await this.#both((_, now) => dropSome(this.#chance, now, this.#stores));
+    this.#count("dropped", dropped);
+  }
+
+  async #purge(): Promise<void> {
+    const gone = await purgeWhole(this.#chance, this.#stores);
+    this.#drop(gone);
+    this.#count("purged", gone.length);
+  }
+
   /** Must: what nothing is left of. May: what no rung has to hold any more, though its last span is still there. */
   async #retire(): Promise<void> {
     await this.#wholeUpkeep();
@@ -421,30 +443,4 @@ function leastMultiple(a: number, b: number): number {
   let multiple = a;
   while (multiple % b !== 0) multiple += a;
   return multiple;
-}
-
-/** Throws where the two differ, with the seed. */
-export async function live(world: World, seed: number, actions: number): Promise<Lived> {
-  const life = await Life.of(seededRandom(seed), world);
-  for (let i = 0; i < actions; i++) {
-    try {
-      await life.act();
-      if (i === actions - 1) await life.end();
-    } catch (error) {
-      await life.abandon();
-      throw new Error(`seed ${seed}, action ${i}: ${messageOf(error)}`, { cause: error });
-    }
-  }
-  return life.lived;
-}
-
-/** The short form; the long one: npm run lives. */
-export function randomCases(f: Case): void {
-  const seed = Number(process.env["MILLRACE_SEED"] ?? Date.now() % 1_000_000);
-  f(`a random life shows what the memory engine shows (MILLRACE_SEED=${seed})`, async (world) => {
-    const lived = await live(world, seed, 90);
-    // A life in which nothing happens proves nothing.
-    for (const what of ["rows", "fragments", "cells at rest", "some upkeep"])
-      assert.ok((lived[what] ?? 0) > 0, `${what}: ${JSON.stringify(lived)}`);
-  });
 }

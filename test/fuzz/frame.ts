@@ -1,15 +1,20 @@
 // Frames: what is encoded is decoded; bytes that were changed are a frame or a reason, never a throw.
 import assert from "node:assert/strict";
 import type { Random } from "../../src/base/random.ts";
-import { decodeFrame, doors, encodeFrame, kinds, type Frame } from "../../src/metric/frame.ts";
+import {
+  decodeFrame,
+  doors,
+  encodeFrame,
+  kinds,
+  type Frame,
+  type FrameIdentity,
+} from "../../src/metric/frame.ts";
+import { reasons } from "../../src/metric/reason.ts";
 import { pick, type Fuzzer } from "./fuzzer.ts";
 
 export function randomFrame(random: Random): Frame {
   return {
-    identity:
-      random.below(2) === 0
-        ? { kind: "boot", boot: random.bytes(16), n: random.below(2 ** 40) }
-        : { kind: "keyed", id: random.bytes(16) },
+    identity: randomIdentity(random),
     receivedAtMs: 1_790_000_000_000 + random.below(1e9),
     sections: Array.from({ length: random.below(4) }, () => ({
       tenant: `t${random.below(1000)}`,
@@ -26,6 +31,14 @@ export function randomFrame(random: Random): Frame {
       minute: 1_790_000_040,
     })),
   };
+}
+
+function randomIdentity(random: Random): FrameIdentity {
+  const draw = random.below(3);
+  if (draw === 0) return { kind: "boot", boot: random.bytes(16), n: random.below(2 ** 40) };
+  if (draw === 1) return { kind: "keyed", id: random.bytes(16) };
+  const letter = { sequence: random.below(2 ** 40), part: random.below(2 ** 20), lines: random.below(1000) };
+  return { kind: "retry", letter: { ...letter, reason: pick(random, reasons) } };
 }
 
 /** Byte arrays as plain ones: a Buffer and a Uint8Array of the same bytes are the same here. */

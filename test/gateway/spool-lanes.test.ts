@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { PublishFault } from "../../src/bus/memory.ts";
 import type { ShardBatcher } from "../../src/gateway/batch.ts";
 import { Publisher } from "../../src/gateway/publisher.ts";
-import { hex, type Door } from "../../src/metric/frame.ts";
+import { hex, messageId, type Door } from "../../src/metric/frame.ts";
 import { withGateway, type GatewayWorld } from "./world.ts";
 
 const spoolBytes = 64 << 20;
@@ -20,7 +20,7 @@ function line(batcher: ShardBatcher | undefined, text: string, door: Door = "tcp
 async function order(world: GatewayWorld): Promise<string[]> {
   const seen = new Set<string>();
   return (await world.frames(0)).flatMap(({ identity, sections }) => {
-    const name = identity.kind === "boot" ? `${hex(identity.boot)}.${identity.n}` : hex(identity.id);
+    const name = messageId(0, identity);
     if (seen.has(name)) return [];
     seen.add(name);
     return sections.flatMap(({ lines }) => Buffer.from(lines).toString().split("\n").slice(0, -1));

@@ -17,7 +17,7 @@ import { ShardSpool } from "../../src/gateway/spool.ts";
 import { Tally } from "../../src/gateway/tally.ts";
 import { createKernelRouter } from "../../src/kernel/kernel-router.ts";
 import type { Ladder } from "../../src/metric/bucket.ts";
-import { decodeFrame, hex, type Door, type Frame } from "../../src/metric/frame.ts";
+import { decodeFrame, messageId, type Door, type Frame } from "../../src/metric/frame.ts";
 import type { Directory } from "../../src/tenant/directory.ts";
 import { tenantReach } from "../../src/tenant/rules.ts";
 import { homeOf } from "../../src/tenant/routing.ts";
@@ -183,7 +183,7 @@ export async function framesOf(bus: Bus, shard: number): Promise<Frame[]> {
 }
 
 export function nameOf({ identity }: Frame): string {
-  return identity.kind === "boot" ? `${hex(identity.boot)}.${identity.n}` : hex(identity.id);
+  return messageId(0, identity);
 }
 
 function distinct(frames: readonly Frame[]): Frame[] {

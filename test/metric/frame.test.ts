@@ -13,6 +13,8 @@ const frame: Frame = {
   refusals: [{ tenant: "t2", door: "http", reason: "nan", count: 3, minute: 1_790_000_040 }],
 };
 
+const letter = { sequence: 2 ** 33, part: 70_000, reason: "poison", lines: 300 };
+
 function roundTrip(sent: Frame) {
   const decoded = decodeFrame(encodeFrame(sent));
   assert.equal(decoded.kind, "frame");
@@ -22,6 +24,7 @@ function roundTrip(sent: Frame) {
 test("a frame comes back as it went", () => {
   roundTrip(frame);
   roundTrip({ ...frame, identity: { kind: "keyed", id: boot } });
+  roundTrip({ ...frame, identity: { kind: "retry", letter } });
   roundTrip({ ...frame, sections: [], refusals: [] });
   roundTrip({ ...frame, identity: { kind: "boot", boot, n: 2 ** 40 } });
 });
@@ -29,6 +32,7 @@ test("a frame comes back as it went", () => {
 test("F2: the same identity is the same message id", () => {
   assert.equal(messageId(3, frame.identity), "000102030405060708090a0b0c0d0e0f.3.7");
   assert.equal(messageId(3, { kind: "keyed", id: boot }), "k.000102030405060708090a0b0c0d0e0f.3");
+  assert.equal(messageId(3, { kind: "retry", letter }), "r.8589934592.70000.3");
   assert.equal(hex(Uint8Array.of(0, 255)), "00ff");
 });
 
@@ -50,6 +54,13 @@ test("F3: what is no frame is a reason", () => {
   f(but(1, boot.subarray(1)), /neither boot id/);
   f(but(2, -1), /neither boot id/);
   f(but(6, boot), /neither boot id/);
+  const retry = (slot: unknown) => good.with(1, null).with(6, slot as never);
+  f(retry(["retry", 1, "nan", 2]), /a frame/);
+  f(retry(["again", 1, "nan", 2]), /neither boot id/);
+  f(retry(["retry", -1, "nan", 2]), /neither boot id/);
+  f(retry(["retry", 1, 3, 2]), /neither boot id/);
+  f(retry(["retry", 1, "nan"]), /neither boot id/);
+  f(but(6, ["retry", 1, "nan", 2]), /neither boot id/);
   f(but(3, "now"), /receivedAtMs/);
   f(but(3, Number.NaN), /receivedAtMs/);
   f(but(4, {}), /sections or refusals/);

@@ -1,5 +1,5 @@
 // What must hold at the end of a run, whatever happened in it. Each answers sentences; none: all is well.
-import { decodeFrame, hex, type Frame } from "../../src/metric/frame.ts";
+import { decodeFrame, messageId, type Frame } from "../../src/metric/frame.ts";
 import type { Interval, Snapshot } from "../../src/store/store.ts";
 import { tenantIds, type Workload } from "./workload.ts";
 import type { SimWorld } from "./world.ts";
@@ -132,7 +132,7 @@ function frameOf(data: Uint8Array): Frame {
 }
 
 function nameOf({ identity }: Frame): string {
-  return identity.kind === "boot" ? `${hex(identity.boot)} ${identity.n}` : hex(identity.id);
+  return messageId(0, identity);
 }
 
 function distinct(frames: readonly Uint8Array[]): Frame[] {

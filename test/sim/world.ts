@@ -155,6 +155,7 @@ export class SimWorld {
       bus: mortal.bus(bus),
       openStore: () =>
         mortal.call(async () => mortal.store(this.#watched(await this.engine.openShard(0), mortal.name))),
+      openReader: () => this.engine.openReader(0),
       newAggregator: () =>
         createKernelAggregator({ stepSeconds: 1, seed: random.bytes(8), seriesMax: 10_000 }),
       clock,

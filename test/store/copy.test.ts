@@ -11,7 +11,8 @@ import { createLmdbEngine } from "../../src/store/lmdb.ts";
 import { withFolder } from "./lmdb-helpers.ts";
 
 const mapBytes = 256 << 20;
-const all = { start: Buffer.of(0), end: Buffer.of(255) };
+/** The rows that tests write; a new store has one of its own beside them. */
+const all = { start: Buffer.from("b"), end: Buffer.from("c") };
 
 async function open(path: string, readOnly = false): Promise<Environment> {
   return await Environment.open({ path, mapBytes, readOnly, clock });

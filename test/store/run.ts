@@ -4,7 +4,8 @@
 import { parseArgs } from "node:util";
 import { seededRandom } from "../../src/base/random.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
-import { live, type Lived } from "../contract/store-random.ts";
+import { live } from "../contract/store-random-cases.ts";
+import type { Lived } from "../contract/store-random.ts";
 import { lmdbWorld } from "./lmdb-helpers.ts";
 
 const { values } = parseArgs({

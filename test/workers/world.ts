@@ -107,6 +107,7 @@ export class World {
       owner: { node: "n1", mapVersion: 1, instance: "i" },
       bus: this.bus,
       openStore: () => this.engine.openShard(0),
+      openReader: () => this.engine.openReader(0),
       newAggregator: () =>
         createKernelAggregator({ stepSeconds: 1, seed: this.random.bytes(8), seriesMax: 200_000 }),
       clock: this.clock,

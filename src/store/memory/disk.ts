@@ -3,6 +3,7 @@
 import type { Ladder } from "../../metric/bucket.ts";
 import { compareTexts } from "../order.ts";
 import { freshState } from "../lanes.ts";
+import { quarantinedOf } from "./letters.ts";
 import type { BootApplied, DeadLetter, LedgerRow, Owner, ShardState } from "../store.ts";
 
 export interface Row {
@@ -34,7 +35,7 @@ export interface Reach {
 }
 
 export interface Disk {
-  state: Omit<ShardState, "boots"> & { owner: Owner | undefined };
+  state: Omit<ShardState, "boots" | "quarantined" | "purging"> & { owner: Owner | undefined };
   boots: Map<string, BootApplied>;
   /** Living series by id. */
   series: Map<number, Series>;
@@ -52,6 +53,10 @@ export interface Disk {
   keyed: Map<string, number>;
   ledger: Map<string, LedgerRow>;
   dead: Map<string, DeadLetter>;
+  /** By tenant. */
+  quarantined: Map<string, { sinceMs: number; why: string }>;
+  /** Tenants. */
+  tombstones: Set<string>;
 }
 
 export function freshDisk(): Disk {
@@ -69,13 +74,16 @@ export function freshDisk(): Disk {
     keyed: new Map(),
     ledger: new Map(),
     dead: new Map(),
+    quarantined: new Map(),
+    tombstones: new Set(),
   };
 }
 
 export function stateOf(disk: Disk): ShardState {
   const boots = [...disk.boots.values()].sort((a, b) => compareTexts(a.boot, b.boot));
   const { owner: _, ...state } = disk.state;
-  return structuredClone({ ...state, boots });
+  const purging = [...disk.tombstones].sort(compareTexts);
+  return structuredClone({ ...state, boots, quarantined: quarantinedOf(disk), purging });
 }
 
 /** Ids of the tenant's living series whose name is taken, by name. */

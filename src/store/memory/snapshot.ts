@@ -1,5 +1,4 @@
 // What a reader of the memory engine sees: copies of a shard's lists, asked in the plainest way.
-import { notYet } from "../not-yet.ts";
 import { bucketOf } from "../../metric/bucket.ts";
 import { compilePattern, type Pattern } from "../../metric/glob.ts";
 import { storedOutput } from "../../metric/outputs.ts";
@@ -9,10 +8,12 @@ import { compareTexts } from "../order.ts";
 import {
   valueColumns,
   type Cells,
+  type DeadCount,
   type DeadLetter,
   type FoundNode,
   type FoundSeries,
   type LedgerRow,
+  type LetterPlace,
   type ReadColumn,
   type ShardState,
   type Snapshot,
@@ -20,6 +21,7 @@ import {
 } from "../store.ts";
 import { namesOf, stateOf, type Disk, type Reach, type Row, type Series } from "./disk.ts";
 import { foundIn, outputsFor } from "./find.ts";
+import { countsOf, pageOf } from "./letters.ts";
 import { rowBytes } from "./upkeep.ts";
 
 export class MemorySnapshot implements Snapshot {
@@ -124,14 +126,15 @@ export class MemorySnapshot implements Snapshot {
       .sort((a, b) => a.minute - b.minute || compareTexts(ledgerText(a), ledgerText(b)));
   }
 
-  async deadCounts(): Promise<
-    { tenant: string; reason: string; letters: number; lines: number; bytes: number }[]
-  > {
-    return notYet();
+  async deadCounts(): Promise<DeadCount[]> {
+    return countsOf(this.#dead);
   }
 
-  async dead(most: number): Promise<DeadLetter[]> {
-    return this.#dead.sort((a, b) => a.sequence - b.sequence || a.part - b.part).slice(0, most);
+  async dead(
+    most: number,
+    only: { after?: LetterPlace; tenant?: string; reason?: string } = {},
+  ): Promise<DeadLetter[]> {
+    return pageOf(this.#dead, most, only);
   }
 
   /** A row that upkeep has not come to counts as it is, others as the last rung of their ladder has them. */
