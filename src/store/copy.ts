@@ -69,7 +69,12 @@ export async function beginAnew(folder: string, incarnation: string, clock: Cloc
     const environment = await Environment.open({ path: folder, mapBytes, readOnly: false, clock });
     try {
       const { head, version } = environment.look((state) => ({ head: state.head, version: state.version }));
-      const adopted = adoptedHead(head, { incarnation, offset: head.offset, hole: undefined });
+      const adopted = adoptedHead(head, {
+        incarnation,
+        offset: head.offset,
+        frameTimeMs: 0,
+        hole: undefined,
+      });
       const next: ShardHead = { ...adopted, owner: undefined };
       if (await environment.change(version, next, { puts: [], removes: [] }, false)) return next;
       throw new Outage("store-unavailable", `${folder}: somebody else writes to it`);

@@ -149,14 +149,14 @@ export function skippedHead<H extends LaneHead>(
 
 export function adoptedHead<H extends LaneHead>(
   head: H,
-  to: { incarnation: string; offset: number; hole: Interval | undefined },
+  to: { incarnation: string; offset: number; frameTimeMs: number; hole: Interval | undefined },
 ): H {
   return {
     ...head,
     incarnation: to.incarnation,
     offset: to.offset,
-    // Of the frame at this offset nothing is known: only the next commit says what a rewound record is told by.
-    frameTimeMs: 0,
+    // 0 where nothing is known of the frame at this offset.
+    frameTimeMs: to.frameTimeMs,
     era: nextEra(head.era),
     holes: mergeIntervals(head.holes, [...head.gaps, ...(to.hole === undefined ? [] : [to.hole])]),
     gaps: [],

@@ -115,7 +115,7 @@ function laneChange(
     case 4:
       return (store) => store.attempt(epoch, lane, undefined);
     case 5:
-      return (store) => store.adopt(epoch, { incarnation: "i1", offset: adopted, hole });
+      return (store) => store.adopt(epoch, { incarnation: "i1", offset: adopted, frameTimeMs: 0, hole });
     default:
       return (store) =>
         store.skip(epoch, skipTo, { incarnation: "i1", frameTimeMs: nowMs, receivedAtMs: nowMs });

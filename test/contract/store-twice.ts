@@ -104,7 +104,10 @@ export function twiceCases(f: Case): void {
     const first = await letters();
     const named: DeadLetter[] = [...first];
     for (const incarnation of ["i2", "i3"]) {
-      assert.equal(await store.adopt(epoch, { incarnation, offset: 1, hole: undefined }), "ok");
+      assert.equal(
+        await store.adopt(epoch, { incarnation, offset: 1, frameTimeMs: 0, hole: undefined }),
+        "ok",
+      );
       const dead = [letter(2, 0, `${incarnation} a`), letter(3, 0, `${incarnation} b`)];
       await committed(store, commitOf(epoch, 1, 3, { incarnation, dead }));
       const now = await letters();
@@ -135,7 +138,7 @@ export function twiceCases(f: Case): void {
     const store = await engine.openShard(0);
     const { epoch } = await claimed(store);
     await committed(store, commitOf(epoch, 0, 5));
-    await store.adopt(epoch, { incarnation: "i2", offset: 3, hole: undefined });
+    await store.adopt(epoch, { incarnation: "i2", offset: 3, frameTimeMs: 0, hole: undefined });
     const { era, frameTimeMs, receivedAtMs } = await withSnapshot(engine, 0, (s) => s.state());
     assert.deepEqual({ era, frameTimeMs, receivedAtMs }, { era: 1, frameTimeMs: 0, receivedAtMs: 5001 });
     await store.close();

@@ -154,7 +154,7 @@ test("a record that was adopted is read from the place on that was chosen in it,
   await failsWith(world, /frame 5 is of another time/);
   const store = await world.engine.openShard(0);
   const { epoch, incarnation } = await world.state();
-  assert.equal(await store.adopt(epoch, { incarnation, offset: 1, hole: undefined }), "ok");
+  assert.equal(await store.adopt(epoch, { incarnation, offset: 1, frameTimeMs: 0, hole: undefined }), "ok");
   // Frames 2 and 3 are those that were there before.
   assert.deepEqual(await world.runThrough(), { kind: "stopped", offset: 12 });
   assert.deepEqual(await world.sums(), ["a 14 14"]);
