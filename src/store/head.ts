@@ -2,13 +2,13 @@
 // the table counts the changes; a change is made on condition that the version is still the one it was made from.
 import { Outage } from "../base/errors.ts";
 import { count, intervals, pack, text, unpack } from "./rows.ts";
-import type { LaneState, Owner, ShardState } from "./store.ts";
-import { freshLane, freshState } from "./lanes.ts";
+import type { LaneState, Owner, ShardProgress } from "./store.ts";
+import { freshLane, freshProgress } from "./lanes.ts";
 
 /** Of the whole layout. A store with another one is not touched. */
 export const storeFormat = 2;
 
-export interface ShardHead extends Omit<ShardState, "boots" | "quarantined" | "purging"> {
+export interface ShardHead extends ShardProgress {
   /** The last who claimed; undefined before the first. */
   owner: Owner | undefined;
   /** Block of ids that is given next (keys.ts). */
@@ -20,7 +20,7 @@ export interface ShardHead extends Omit<ShardState, "boots" | "quarantined" | "p
 
 export function freshHead(): ShardHead {
   return {
-    ...freshState(),
+    ...freshProgress(),
     owner: undefined,
     nextBlock: 1,
     nextNode: 1,
@@ -52,7 +52,7 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
   const [epoch, claims, offset, incarnation, frameTimeMs, receivedAtMs] = row;
   const [gaps, holes, node, mapVersion, nextBlock, nextNode] = row.slice(6);
   return {
-    ...freshState(),
+    ...freshProgress(),
     ...decodeLanes(row[12], count(claims, what), count(offset, what)),
     epoch: count(epoch, what),
     offset: count(offset, what),
@@ -83,7 +83,7 @@ function encodeLanes({ era, lanes, parts, poison, replays, blobs }: ShardHead): 
  * offset for a number.
  */
 function decodeLanes(value: unknown, claims: number, offset: number): Lanes {
-  const { era, lanes, parts, poison, replays } = freshState();
+  const { era, lanes, parts, poison, replays } = freshProgress();
   if (value === undefined)
     return {
       era,

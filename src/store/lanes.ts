@@ -1,11 +1,11 @@
 // What a shard starts with: no lane has died, nothing is set aside, nobody is quarantined.
-import type { LaneState, ShardState } from "./store.ts";
+import type { LaneState, ShardProgress, ShardState } from "./store.ts";
 
 export function freshLane(): LaneState {
   return { starts: 0, lastInstance: "", trial: undefined };
 }
 
-export function freshState(): Omit<ShardState, "boots"> {
+export function freshProgress(): ShardProgress {
   return {
     epoch: 0,
     offset: 0,
@@ -18,8 +18,10 @@ export function freshState(): Omit<ShardState, "boots"> {
     lanes: { live: freshLane(), fill: freshLane() },
     parts: [],
     poison: { sinceMs: 0, lines: 0 },
-    quarantined: [],
-    purging: [],
     replays: [],
   };
+}
+
+export function freshState(): Omit<ShardState, "boots"> {
+  return { ...freshProgress(), quarantined: [], purging: [] };
 }

@@ -97,3 +97,6 @@ export interface ShardState {
   purging: string[];
   replays: Replay[];
 }
+
+/** How far a shard is: the state without its lists, which may be long. */
+export type ShardProgress = Omit<ShardState, "boots" | "quarantined" | "purging">;

@@ -12,7 +12,7 @@
 // C7. A range that is set aside as a gap is filled by commits that shrink it, so each frame of it counts once too. The
 //     offset never goes back while the record is the same.
 // C8. What a replay has rebuilt takes the place of what was there in one change; until then readers see what was there.
-import type { Interval, Lane, BootApplied, Replay, ShardState, Trial } from "./state.ts";
+import type { Interval, Lane, BootApplied, Replay, ShardProgress, ShardState, Trial } from "./state.ts";
 import type { Deltas } from "../kernel/kernel.ts";
 import type { Door, Kind } from "../metric/frame.ts";
 import type { LadderRules } from "../metric/ladder-rules.ts";
@@ -386,6 +386,8 @@ export class SnapshotClosed extends Error {}
  */
 export interface Snapshot {
   state(): Promise<ShardState>;
+  /** For who asks often: tenants that end make a state longer, not this. */
+  progress(): Promise<ShardProgress>;
   /**
    * Nodes that match a Graphite pattern (src/metric/glob.ts), one per path, sorted by path as UTF-8 bytes. At most
    * `most`; where there are more, which ones is not said. Tagged series are found by patterns that have a `;`. Series

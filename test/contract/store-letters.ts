@@ -318,6 +318,10 @@ export function lettersCases(f: Case): void {
     assert.equal(await store.bury(epoch, "t1"), "ok");
     assert.equal(await store.bury(epoch, "t0"), "ok");
     assert.deepEqual((await claimed(store)).purging, ["t0", "t1"]);
+    const state = await shard.see((snapshot) => snapshot.state());
+    const { boots: _boots, purging, quarantined, ...progress } = state;
+    assert.deepEqual([purging, quarantined], [["t0", "t1"], []]);
+    assert.deepEqual(await shard.see((snapshot) => snapshot.progress()), progress);
     const now = epoch + 1;
     assert.deepEqual(await store.purge(epoch, "t1", 1000), none, "an old epoch");
     assert.deepEqual(await store.purge(now, "t0", 1000), none);
