@@ -3,7 +3,7 @@
 import type { RecordedFrame } from "../src/bus/bus.ts";
 import { Outage } from "../src/base/errors.ts";
 import { decodeFrame, type Frame } from "../src/metric/frame.ts";
-import type { Interval, Replay, ShardReader, ShardState, ShardStore } from "../src/store/store.ts";
+import type { Interval, Replay, ShardReader, ShardState, ShardStore, Snapshot } from "../src/store/store.ts";
 import { Batch } from "./batch.ts";
 import { BuriedLines } from "./buried-lines.ts";
 import type { JobPace } from "./job-pace.ts";
@@ -70,7 +70,7 @@ export class ReplayLife {
   }
 
   async live(): Promise<ReplayEnded> {
-    this.#state = await this.#stateNow();
+    this.#state = await this.#look((snapshot) => snapshot.state());
     const [replay] = this.#state.replays;
     if (this.#state.epoch !== this.#options.epoch) return { kind: "fenced" };
     if (replay === undefined) return { kind: "over" };
@@ -101,7 +101,7 @@ export class ReplayLife {
     await this.#checkRecord();
     log.info({ shard, replay: id, tenant, done, barrier: offset }, "replay reads");
     this.#batch = this.#newBatch();
-    this.#buried = new BuriedLines(this.#reader, done + 1);
+    this.#buried = new BuriedLines(this.#reader, this.#state.era, done + 1);
     for (const [from, to] of ranges) {
       const reader = new RecordReader({ shard, bus, log, onNews: () => this.#wake() });
       try {
@@ -192,7 +192,7 @@ export class ReplayLife {
     if (recorded.sequence <= this.#replay.done) return; // R5
     const buried = await this.#buried.of(recorded.sequence);
     if (!isNew || !(await this.#counts(frame))) return;
-    const sections = linesOf(recorded, frame, this.#replay.tenant, buried);
+    const sections = linesOf(frame, this.#replay.tenant, buried);
     if (sections.length === 0) return;
     const taken: Frame = {
       ...frame,
@@ -285,15 +285,15 @@ export class ReplayLife {
     const { bus, clock, shard } = this.#options;
     const [{ lastSequence }, { offset, frameTimeMs }] = [
       await bus.streamState(shard),
-      await this.#stateNow(),
+      await this.#look((snapshot) => snapshot.state()),
     ];
     return lastSequence > offset && clock.nowMs() - frameTimeMs > behindMs;
   }
 
-  async #stateNow(): Promise<ShardState> {
+  async #look<T>(use: (snapshot: Snapshot) => Promise<T>): Promise<T> {
     const snapshot = await this.#reader.snapshot();
     try {
-      return await snapshot.state();
+      return await use(snapshot);
     } finally {
       snapshot.close();
     }
