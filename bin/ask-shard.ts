@@ -12,6 +12,10 @@ const waitMs = {
   "series-delete": 40_000,
   ledger: 7000,
   "refused-lines": 7000,
+  "shard-state": 7000,
+  "shard-restart": 7000,
+  "shard-skip": 40_000,
+  "shard-adopt": 40_000,
 };
 
 /** Never rejects for an outage: `none` says why there is no answer. */

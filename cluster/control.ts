@@ -16,7 +16,8 @@ import {
   namesBytesMost,
   seriesMost,
   type ControlAnswer,
-  type ControlQuestion,
+  type ShardQuestion,
+  type TenantQuestion,
   type ShardSpace,
 } from "./control-messages.ts";
 import { encodeJson } from "./shard-map.ts";
@@ -31,6 +32,8 @@ export interface ControlOptions {
   node: string;
   bus: Bus;
   supervisor: Pick<Supervisor, "runs" | "request">;
+  /** Questions of a shard as a whole (shard-verbs.ts). */
+  verbs: { answer(question: ShardQuestion): Promise<ControlAnswer> };
   openReader(shard: number): Promise<ControlReader>;
   budgetBytes: number;
   clock: Clock;
@@ -72,6 +75,7 @@ export class Control {
     if (this.#open >= questionsMax) return { kind: "none", why: "the node is busy: ask again" };
     this.#open += 1;
     try {
+      if (!("tenant" in question)) return await this.#options.verbs.answer(question);
       if (question.kind === "series-delete" && !question.dryRun) return await this.#delete(question);
       if (question.kind === "refused-lines") return await this.#refused(question);
       return await this.#read(shard, (snapshot, reader) => this.#told(question, snapshot, reader));
@@ -80,7 +84,7 @@ export class Control {
     }
   }
 
-  async #refused({ shard, tenant }: ControlQuestion): Promise<ControlAnswer> {
+  async #refused({ shard, tenant }: TenantQuestion): Promise<ControlAnswer> {
     const asked = { kind: "refused-lines", tenant } as const;
     const result = await this.#options.supervisor.request(shard, asked, readMs);
     if (result.kind === "none") return result;
@@ -90,7 +94,7 @@ export class Control {
   }
 
   async #told(
-    question: Exclude<ControlQuestion, { kind: "refused-lines" }>,
+    question: Exclude<TenantQuestion, { kind: "refused-lines" }>,
     snapshot: Snapshot,
     reader: ControlReader,
   ): Promise<ControlAnswer> {
@@ -125,7 +129,7 @@ export class Control {
   }
 
   async #ledger(
-    question: Extract<ControlQuestion, { kind: "ledger" }>,
+    question: Extract<TenantQuestion, { kind: "ledger" }>,
     snapshot: Snapshot,
   ): Promise<ControlAnswer> {
     const { tenant, from, until } = question;
@@ -139,7 +143,7 @@ export class Control {
     return { kind: "ledger", offset, rows, rowsMore: rows.length < found.length, ...queued };
   }
 
-  async #delete(question: Extract<ControlQuestion, { kind: "series-delete" }>): Promise<ControlAnswer> {
+  async #delete(question: Extract<TenantQuestion, { kind: "series-delete" }>): Promise<ControlAnswer> {
     const { shard, tenant, pattern, most } = question;
     const asked = { kind: "delete-series", tenant, pattern, most } as const;
     const result = await this.#options.supervisor.request(shard, asked, actorMs);

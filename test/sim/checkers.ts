@@ -104,6 +104,12 @@ function expectedOf(world: SimWorld, holes: readonly Interval[], letters: readon
     // A frame may be lost after a part of it was committed.
     const linesThere = isHole ? (world.parts.get(sequence) ?? 0) : Number.POSITIVE_INFINITY;
     if (linesThere === 0) continue;
+    // Whole, as if looking into it killed: a copy of it counts.
+    if (buried.get(`${sequence}/0`) === wholeFrame) {
+      buried.delete(`${sequence}/0`);
+      world.innocent++;
+      continue;
+    }
     const frame = frameOf(data);
     const repeated = seen.has(nameOf(frame));
     seen.add(nameOf(frame));
@@ -140,11 +146,14 @@ function expectedOf(world: SimWorld, holes: readonly Interval[], letters: readon
   return out;
 }
 
+const wholeFrame = "the whole frame";
+
 /** By `sequence/line`: the reason. */
 function buriedLines(letters: readonly DeadLetter[]): Map<string, string> {
   const buried = new Map<string, string>();
-  for (const { sequence, part, reason, lines } of letters)
-    for (let line = part; line < part + lines; line++) buried.set(`${sequence}/${line}`, reason);
+  for (const { sequence, part, reason, lines, tenant } of letters)
+    for (let line = part; line < part + lines; line++)
+      buried.set(`${sequence}/${line}`, tenant === "" ? wholeFrame : reason);
   return buried;
 }
 
