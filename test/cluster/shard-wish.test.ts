@@ -60,10 +60,14 @@ test("many change one wish at once, none is lost, and what is not known here sta
 test("that a shard failed is written when the bus is back; of several words the last one", async () => {
   const kv = await bus.kv("away");
   let isAway = true;
+  let again = (): void => {};
   const away: Kv = replaced<Kv>(kv, {
     get: async (key) => {
       if (isAway) throw new Outage("bus-unavailable", "away");
-      return kv.get(key);
+      const entry = await kv.get(key);
+      // A person says "again" while "failed" is being written.
+      if (key === wishKey(2)) again();
+      return entry;
     },
   });
   const keeper = new WishKeeper(away, clock, silentLog);
@@ -75,8 +79,12 @@ test("that a shard failed is written when the bus is back; of several words the 
   await clock.pass(1000);
   const wish = async (shard: number) => decodeWish((await kv.get(wishKey(shard)))?.value).failed;
   assert.deepEqual([await wish(0), await wish(1)], [failed, null]);
-  keeper.failed(0, null);
+  again = () => {
+    again = () => {};
+    keeper.failed(2, null);
+  };
+  keeper.failed(2, failed);
   await settle();
-  assert.equal(await wish(0), null);
+  assert.equal(await wish(2), null);
   await keeper.stop();
 });
