@@ -272,10 +272,9 @@ test("a night with one bad shard", { timeout: 240_000 }, async (t) => {
     assert.match(String((await buried)["detail"]), /its process ended by SIGABRT/);
     await night.isLive();
     assert.equal((await night.view()).hosting, "process", "while it is isolated");
-    await eventually("a thread again", async () => {
-      await night.strike("night.live");
-      return (await night.view()).hosting === "thread";
-    });
+    // A frame each: isolation lasts for 64 of them.
+    for (let i = 0; i < 70; i++) await night.strike("night.live");
+    await eventually("a thread again", async () => (await night.view()).hosting === "thread");
     const starts = system.log.filter((line) => line.process === "node" && line.msg === "ready").length;
     // The first one had committed, and only claims without a commit are counted.
     assert.equal(starts, 4, "it took three processes of the node along, and no more");
