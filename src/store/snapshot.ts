@@ -32,7 +32,8 @@ import type {
 import { SnapshotClosed } from "./store.ts";
 
 export function readProgress({ head }: State): ShardProgress {
-  const { owner: _owner, nextBlock: _block, nextNode: _node, blobs: _blobs, ...progress } = head;
+  const { owner: _owner, nextBlock: _block, nextNode: _node, ...counted } = head;
+  const { blobs: _blobs, barrier: _barrier, lastReplay: _replay, ...progress } = counted;
   return progress;
 }
 

@@ -301,7 +301,7 @@ export interface UpkeepTask {
   all: boolean;
 }
 
-export const upkeepWorks = ["runs", "fragments", "merge", "retention", "purge"] as const;
+export const upkeepWorks = ["runs", "fragments", "merge", "retention", "purge", "replay"] as const;
 
 export type UpkeepStep =
   /** Nothing to do for now. */

@@ -10,6 +10,7 @@ import { livesCases } from "./store-lives.ts";
 import { namesCases } from "./store-names.ts";
 import { randomCases } from "./store-random-cases.ts";
 import { rememberCases } from "./store-remember.ts";
+import { replaysCases } from "./store-replays.ts";
 import { rulesCases } from "./store-rules.ts";
 import { statsdCases } from "./store-statsd.ts";
 import { twiceCases } from "./store-twice.ts";
@@ -38,5 +39,6 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
   livesCases(f);
   historiesCases(f);
   statsdCases(f);
+  replaysCases(f);
   randomCases(f);
 }

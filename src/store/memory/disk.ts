@@ -21,6 +21,8 @@ export interface Row {
   sketch: Uint8Array | undefined;
   /** The text of its ladder, once upkeep has come to it. */
   settled: string | undefined;
+  /** Which commit brought it. */
+  commit: number;
 }
 
 export interface Series {
@@ -50,6 +52,13 @@ export interface Disk {
   expiryDay: Map<number, number>;
   /** Values of StatsD gauges, by id. */
   gauges: Map<number, number>;
+  /** The commit that made each of them a gauge. */
+  gaugeSince: Map<number, number>;
+  /** Commits so far; the last one's number when the latest replay began, that replay's id, and the rows it has staged. */
+  commits: number;
+  barrier: number;
+  lastReplay: number;
+  staged: Row[];
   keyed: Map<string, number>;
   ledger: Map<string, LedgerRow>;
   dead: Map<string, DeadLetter>;
@@ -71,6 +80,11 @@ export function freshDisk(): Disk {
     ladders: new Map(),
     expiryDay: new Map(),
     gauges: new Map(),
+    gaugeSince: new Map(),
+    commits: 0,
+    barrier: 0,
+    lastReplay: 0,
+    staged: [],
     keyed: new Map(),
     ledger: new Map(),
     dead: new Map(),
@@ -109,6 +123,8 @@ export function dropSeries(disk: Disk, ids: ReadonlySet<number>): void {
     if (series !== undefined) disk.ids.delete(keyOfName(series));
     disk.series.delete(id);
     disk.gauges.delete(id);
+    disk.gaugeSince.delete(id);
   }
   disk.rows = disk.rows.filter((row) => !ids.has(row.series));
+  disk.staged = disk.staged.filter((row) => !ids.has(row.series));
 }
