@@ -351,8 +351,8 @@ export class Life {
       this.#report({ ...this.#counts }, true);
     }
     if (now >= this.#nextForgetMs) {
-      const { keyed, boots, ledger, dead } = await this.#store.forget(this.#epoch, this.#frameTimeMs);
-      this.#nextForgetMs = now + (keyed + boots + ledger + dead > 0 ? forgetAgainMs : forgetEveryMs);
+      const { keyed, boots, ledger, dead, closed } = await this.#store.forget(this.#epoch, this.#frameTimeMs);
+      this.#nextForgetMs = now + (keyed + boots + ledger + dead + closed > 0 ? forgetAgainMs : forgetEveryMs);
     }
     if (now >= this.#nextRetireMs) {
       // The record's time (S5), the earlier of two: a gateway's clock that is years ahead retires nothing.

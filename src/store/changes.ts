@@ -138,7 +138,7 @@ function planLedger(state: State, { ledger }: Commit, writes: Writes): void {
 function planLetters(state: State, { dead, retried = [] }: Commit, writes: Writes): void {
   const letters = new DeadLetters(state);
   for (const place of retried)
-    assert(letters.remove(place) !== undefined, "letters that are retried are open");
+    assert(letters.close(place, "retried") !== undefined, "letters that are retried are open");
   for (const letter of dead) letters.put(letter);
   letters.addTo(writes);
 }

@@ -21,6 +21,7 @@
 //   e                                   -> nothing             every dead letter is in the two tables below (letters.ts)
 //   e length u8, tenant, length u8, reason, then as in d -> nothing   dead letters by tenant and reason
 //   c length u8, tenant, length u8, reason -> counts           how many of these there are
+//   y sequence u64, part u32            -> closed letter       one that was retried or dropped (closed-letters.ts)
 //   h tenant                            -> quarantine row      (quarantine.ts)
 //   r tenant                            -> nothing             tombstones (tombstones.ts)
 //   v series u32                        -> f64, blob f64       the value of a StatsD gauge, and since when it is one
@@ -29,7 +30,7 @@
 // Names by id come last: ids are given in order, and LMDB leaves pages full where keys are appended at the very end of a
 // table, but half empty where they are appended within it. They are the most bytes of all that names take.
 //
-// A change of what is written above needs a higher storeFormat (head.ts). What was added since, q, s, v, e, c, h and r,
+// A change of what is written above needs a higher storeFormat (head.ts). What was added since, q, s, v, e, c, y, h and r,
 // did not: a store without them is read as ever, and the first claim adds the rows of e and c.
 import { assert } from "../base/assert.ts";
 
@@ -45,6 +46,7 @@ const tableByte = {
   dead: 0x64,
   deadList: 0x65,
   deadCount: 0x63,
+  closed: 0x79,
   quarantine: 0x68,
   tombstone: 0x72,
   name: 0x7a,
@@ -339,6 +341,13 @@ export function deadKey(sequence: number, part: number): Buffer {
   key[0] = tableByte.dead;
   writeU64(key, sequence, 1);
   key.writeUInt32BE(part, 9);
+  return key;
+}
+
+/** As of deadKey; deadPlace reads it, too. */
+export function closedKey(sequence: number, part: number): Buffer {
+  const key = deadKey(sequence, part);
+  key[0] = tableByte.closed;
   return key;
 }
 

@@ -255,7 +255,7 @@ class Shard implements LmdbShardStore {
   async forget(epoch: number, nowMs: number): Promise<Forgotten> {
     let from = this.#forgetFrom;
     const result = await this.#decide((now) => {
-      if (now.head.epoch !== epoch) return { answer: { keyed: 0, boots: 0, ledger: 0, dead: 0 } };
+      if (now.head.epoch !== epoch) return { answer: { keyed: 0, boots: 0, ledger: 0, dead: 0, closed: 0 } };
       const { writes, forgotten, next } = planForget(now, nowMs, this.#forgetFrom);
       from = next;
       if (writes.removes.length === 0) return { answer: forgotten };

@@ -245,8 +245,8 @@ class MemoryShard implements ShardStore {
   }
 
   async forget(epoch: number, nowMs: number): Promise<Forgotten> {
-    const { keyed, boots, ledger, dead, state } = this.#disk;
-    const forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0 };
+    const { keyed, boots, ledger, dead, closed, state } = this.#disk;
+    const forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0, closed: 0 };
     if (epoch !== state.epoch) return forgotten;
     const waits = state.gaps.length > 0;
     for (const [id, appliedAtMs] of keyed)
@@ -257,6 +257,8 @@ class MemoryShard implements ShardStore {
       if (minute * 1000 < nowMs - ledgerKeptMs && ledger.delete(key)) forgotten.ledger++;
     for (const [key, { receivedAtMs }] of dead)
       if (receivedAtMs < nowMs - ledgerKeptMs && dead.delete(key)) forgotten.dead++;
+    for (const [key, { receivedAtMs }] of closed)
+      if (receivedAtMs < nowMs - ledgerKeptMs && closed.delete(key)) forgotten.closed++;
     return forgotten;
   }
 

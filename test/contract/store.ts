@@ -1,5 +1,6 @@
 // What every store engine must do: run by test/store/<engine>.test.ts for each of them.
 import { test } from "node:test";
+import { buriedCases } from "./store-buried.ts";
 import { claimCases } from "./store-claim.ts";
 import { fetchCases } from "./store-fetch.ts";
 import type { Case, World } from "./store-helpers.ts";
@@ -32,6 +33,7 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
   twiceCases(f);
   rememberCases(f);
   lettersCases(f);
+  buriedCases(f);
   namesCases(f);
   fetchCases(f);
   upkeepCases(f);

@@ -4,7 +4,15 @@ import type { Ladder } from "../../metric/bucket.ts";
 import { compareTexts } from "../order.ts";
 import { freshProgress } from "../lanes.ts";
 import { quarantinedOf } from "./letters.ts";
-import type { BootApplied, DeadLetter, LedgerRow, Owner, ShardProgress, ShardState } from "../store.ts";
+import type {
+  BootApplied,
+  Buried,
+  DeadLetter,
+  LedgerRow,
+  Owner,
+  ShardProgress,
+  ShardState,
+} from "../store.ts";
 
 export interface Row {
   series: number;
@@ -62,6 +70,8 @@ export interface Disk {
   keyed: Map<string, number>;
   ledger: Map<string, LedgerRow>;
   dead: Map<string, DeadLetter>;
+  /** Letters that are no more. */
+  closed: Map<string, Buried>;
   /** By tenant. */
   quarantined: Map<string, { sinceMs: number; why: string }>;
   /** Tenants. */
@@ -88,6 +98,7 @@ export function freshDisk(): Disk {
     keyed: new Map(),
     ledger: new Map(),
     dead: new Map(),
+    closed: new Map(),
     quarantined: new Map(),
     tombstones: new Set(),
   };
