@@ -2,7 +2,7 @@
 // store, or came there by a frame of their own.
 import type { RecordedFrame } from "../src/bus/bus.ts";
 import type { Frame, Section } from "../src/metric/frame.ts";
-import { partsPerRecord, type Buried } from "../src/store/store.ts";
+import { partsPerFrame, type Buried } from "../src/store/store.ts";
 import { cutLines, FrameLines } from "./frame-lines.ts";
 
 /** `buried`: letters of frames of this number. Empty: the frame has nothing for the replay. */
@@ -30,7 +30,7 @@ export function linesOf(
 function without(section: Section, first: number, next: number, buried: readonly Buried[]): Section {
   const gone = new Set<number>();
   for (const { part, reason } of buried) {
-    const line = part % partsPerRecord;
+    const line = part % partsPerFrame;
     if (line < first || line >= next) continue;
     // A section that was buried whole was so up to its end.
     const end = reason === "quarantined" ? next : line + 1;

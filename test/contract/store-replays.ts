@@ -225,7 +225,7 @@ export function replaysCases(f: Case): void {
     const owner = await Owner.of(engine);
     const { store, epoch } = owner;
     await owner.put(start, { name: "a.b", at: start, sum: 1 });
-    const adopted = { incarnation: "i2", offset: 1, hole: undefined };
+    const adopted = { incarnation: "i2", offset: 1, frameTimeMs: 0, hole: undefined };
     const building = await begun(owner);
     await store.stage(epoch, building, part(0, 1, { name: "a.b", at: start, sum: 100 }));
     await store.adopt(epoch, adopted);
