@@ -161,6 +161,12 @@ const table = {
     "live series of a tenant, where millrace tenant limits says nothing",
     countOrOff(1, 1e8),
   ),
+  tenantGrace: row(
+    "MILLRACE_TENANT_GRACE",
+    "7d",
+    "how long a deleted tenant can be undeleted, for those deleted from now on; then its series go",
+    span,
+  ),
   natsTransport: row(
     "MILLRACE_NATS_TRANSPORT",
     "own",
