@@ -1,28 +1,26 @@
 // One question to whichever node runs a shard.
-import { decodeAnswer, type ControlAnswer, type ControlQuestion } from "../cluster/control-messages.ts";
+import { decodeAnswer, type AnyQuestion, type ControlAnswer } from "../cluster/control-messages.ts";
 import { encodeJson } from "../cluster/shard-map.ts";
 import { isOutage } from "../src/base/errors.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import { shardControlSubject } from "../src/bus/subjects.ts";
 
 /** A bit longer than the node takes at most. */
-const waitMs = {
-  "series-list": 7000,
-  "tenant-size": 7000,
-  "series-delete": 40_000,
-  ledger: 7000,
-  "refused-lines": 7000,
-};
+const readWaitMs = 7000;
+/** Of what an actor has to do. */
+const actorWaitMs = 40_000;
+const askActors = new Set<AnyQuestion["kind"]>(["series-delete", "dead-drop", "dead-release"]);
 
 /** Never rejects for an outage: `none` says why there is no answer. */
 export async function askShard(
   bus: Bus,
-  question: ControlQuestion,
+  question: AnyQuestion,
 ): Promise<Exclude<ControlAnswer, { kind: "not-here" | "invalid" }>> {
   let answers: Uint8Array[];
   try {
     const isAnswer = (payload: Uint8Array) => decodeAnswer(payload)?.kind !== "not-here";
-    answers = await bus.ask(shardControlSubject, encodeJson(question), waitMs[question.kind], isAnswer);
+    const waitMs = askActors.has(question.kind) ? actorWaitMs : readWaitMs;
+    answers = await bus.ask(shardControlSubject, encodeJson(question), waitMs, isAnswer);
   } catch (error) {
     if (!isOutage(error)) throw error;
     return { kind: "none", why: `${error.code}: ${error.message}` };

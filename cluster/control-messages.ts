@@ -2,6 +2,10 @@
 import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { QueuedRow } from "../src/store/books.ts";
 import type { LedgerRow, TenantSize } from "../src/store/store.ts";
+import type { LetterAnswer, LetterQuestion } from "./letter-messages.ts";
+
+/** Any question of an operator; `letters` of cluster/letter-messages.ts. */
+export type AnyQuestion = ControlQuestion | LetterQuestion;
 
 export type ControlQuestion = { shard: number; tenant: string } & (
   | { kind: "series-list"; pattern: string; most: number }
@@ -35,6 +39,7 @@ export type ControlAnswer =
       queuedMore: boolean;
     }
   | { kind: "refused-lines"; lines: RefusedLine[] }
+  | LetterAnswer
   /** Another node may run the shard. */
   | { kind: "not-here"; node: string }
   /** It could not be done, or said; whether it happened is open. */
@@ -79,7 +84,7 @@ export function decodeAnswer(payload: Uint8Array): ControlAnswer | undefined {
   return typeof answer?.["kind"] === "string" ? (answer as ControlAnswer) : undefined;
 }
 
-function parsed(payload: Uint8Array): Record<string, unknown> | undefined {
+export function parsed(payload: Uint8Array): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(payload).toString());
     return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;

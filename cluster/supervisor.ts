@@ -267,7 +267,11 @@ class Child {
         this.#state = "stopped";
         return;
       case "series-deleted":
-      case "delete-failed":
+      case "letters-dropped":
+      case "released":
+      case "buried":
+      case "purged":
+      case "chore-failed":
       case "refused-lines":
         this.#requests.answered(message.request, message);
         return;

@@ -17,11 +17,11 @@ import type { Clock } from "../src/base/clock.ts";
 import { isOutage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
-import type { SeriesToDelete, ShardProgress } from "./messages.ts";
+import type { Chore, ChoreDone, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { RefusedLines } from "../src/gateway/refused-lines.ts";
 import type { Owner, ShardReader, ShardStore } from "../src/store/store.ts";
-import { Deletions } from "./deletions.ts";
+import { Chores } from "./chores.ts";
 import type { RefusedNames } from "./refused-names.ts";
 import type { SeriesLimits } from "./series-limits.ts";
 import { Life } from "./shard-life.ts";
@@ -65,7 +65,7 @@ export class ShardActor {
   readonly #options: ShardActorOptions;
   readonly #stop = new AbortController();
   readonly #wakers = new Set<() => void>();
-  readonly #deletions = new Deletions();
+  readonly #chores = new Chores();
   #progress: ShardProgress;
   #reportedMs = Number.NEGATIVE_INFINITY;
   /** S4: claimed by a life before. */
@@ -96,9 +96,9 @@ export class ShardActor {
     };
   }
 
-  /** Deletes series between two commits (deletions.ts). */
-  deleteSeries(asked: SeriesToDelete): Promise<string[]> {
-    const answer = this.#deletions.ask(asked);
+  /** Done between two commits (chores.ts). */
+  chore(chore: Chore): Promise<ChoreDone> {
+    const answer = this.#chores.ask(chore);
     for (const wake of this.#wakers) wake();
     return answer;
   }
@@ -113,7 +113,7 @@ export class ShardActor {
     try {
       return await this.#lives();
     } finally {
-      this.#deletions.close();
+      this.#chores.close();
     }
   }
 
@@ -152,7 +152,7 @@ export class ShardActor {
         claim.state,
         this.#stop.signal,
         this.#wakers,
-        this.#deletions,
+        this.#chores,
         (change, force) => this.#report(change, force),
       );
       try {

@@ -13,7 +13,7 @@ import { createKernelAggregator } from "../src/kernel/kernel-aggregator.ts";
 import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
 import { withFaults } from "./faults.ts";
-import type { FromShard, SeriesToDelete, ShardTask, ToShard } from "./messages.ts";
+import type { FromShard, Chore, ChoreDone, ShardTask, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
 import { RefusedLines } from "../src/gateway/refused-lines.ts";
@@ -37,7 +37,7 @@ const refusedLines = new RefusedLines(clock);
 
 // Until the actor is there, nothing is held that a stop could lose.
 let stop = (): void => process.exit(0);
-let deleteSeries = (_asked: SeriesToDelete): Promise<string[]> =>
+let doChore = (_chore: Chore): Promise<ChoreDone> =>
   Promise.reject(new Outage("store-unavailable", "the shard is only just starting"));
 port.on("message", (message: ToShard) => {
   if (message.kind === "stop") stop();
@@ -47,11 +47,11 @@ port.on("message", (message: ToShard) => {
     tell({ kind: "refused-lines", request, lines: refusedLines.of(tenant) });
   } else {
     const { request } = message;
-    deleteSeries(message).then(
-      (names) => tell({ kind: "series-deleted", request, names }),
+    doChore(message).then(
+      (done) => tell({ ...done, request }),
       (error: unknown) => {
         const code = isOutage(error) ? error.code : "store-unavailable";
-        tell({ kind: "delete-failed", request, code, why: messageOf(error) });
+        tell({ kind: "chore-failed", request, code, why: messageOf(error) });
       },
     );
   }
@@ -93,7 +93,7 @@ const actor = new ShardActor({
 });
 
 stop = () => actor.stop();
-deleteSeries = (asked) => actor.deleteSeries(asked);
+doChore = (chore) => actor.chore(chore);
 
 // A thread that dies here is started again by its supervisor; the error goes there as it is.
 const ended = await actor.run();
