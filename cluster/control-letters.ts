@@ -116,10 +116,10 @@ function failed({ code, why }: { code: string; why: string }): Told {
 
 /** L1. One letter after the other: some are large. */
 async function retried(
-  { bus, read }: LetterParts,
+  { bus, ...parts }: LetterParts,
   { shard, places, lines }: Extract<LetterQuestion, { kind: "dead-retry" }>,
 ): Promise<Told> {
-  return read(shard, async (snapshot) => {
+  return parts.read(shard, async (snapshot) => {
     const held = new Set((await snapshot.state()).quarantined.map(({ tenant }) => tenant));
     const told = { kind: "dead-retried", recorded: 0, gone: 0, refused: [] as RetryRefused[], why: "" };
     for (const place of places) {

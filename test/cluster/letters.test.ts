@@ -123,7 +123,7 @@ test("a retried letter counts once, however often it is asked for; edited lines 
     books.filter((row) => !row.endsWith(" 0")),
     ["tcp stored 2"],
   );
-  await n.running.actor.stop();
+  n.running.actor.stop();
 });
 
 test("what can't be retried says why: a tenant in quarantine, a frame that nobody can read", async () => {
