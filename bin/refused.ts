@@ -81,7 +81,8 @@ export function sendersShow(options: SendersOptions, flags: Flags): Promise<void
         : senders.map((s) => {
             const whose = s.tenant === undefined ? "" : `  ${names.get(s.tenant) ?? s.tenant}`;
             const when = `${at(s.firstMs)} to ${at(s.lastMs)}`;
-            return `${s.address}  ${s.door}  ${s.reason}  key ${s.keyHash}${whose}  ${s.rate}/s, ${s.lines} lines, ${when}`;
+            const key = s.keyHash === "" ? "no key" : `key ${s.keyHash}`;
+            return `${s.address}  ${s.door}  ${s.reason}  ${key}${whose}  ${s.rate}/s, ${s.lines} lines, ${when}`;
           }),
     );
   });
