@@ -1,5 +1,5 @@
 // One question to whichever node runs a shard.
-import { decodeAnswer, type AnyQuestion, type ControlAnswer } from "../cluster/control-messages.ts";
+import { decodeAnswer, type ControlAnswer, type ControlQuestion } from "../cluster/control-messages.ts";
 import { encodeJson } from "../cluster/shard-map.ts";
 import { isOutage } from "../src/base/errors.ts";
 import type { Bus } from "../src/bus/bus.ts";
@@ -9,12 +9,18 @@ import { shardControlSubject } from "../src/bus/subjects.ts";
 const readWaitMs = 7000;
 /** Of what an actor has to do. */
 const actorWaitMs = 40_000;
-const askActors = new Set<AnyQuestion["kind"]>(["series-delete", "dead-drop", "dead-release"]);
+const askActors = new Set<ControlQuestion["kind"]>([
+  "series-delete",
+  "shard-skip",
+  "shard-adopt",
+  "dead-drop",
+  "dead-release",
+]);
 
 /** Never rejects for an outage: `none` says why there is no answer. */
 export async function askShard(
   bus: Bus,
-  question: AnyQuestion,
+  question: ControlQuestion,
 ): Promise<Exclude<ControlAnswer, { kind: "not-here" | "invalid" }>> {
   let answers: Uint8Array[];
   try {

@@ -21,7 +21,10 @@ import { allHomes } from "../src/tenant/routing.ts";
 import { rulesOf } from "../src/tenant/rules.ts";
 import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
+import { Heads } from "../cluster/heads.ts";
 import { ClusterNode } from "../cluster/node.ts";
+import { ShardServices } from "../cluster/services.ts";
+import { ShardVerbs } from "../cluster/shard-verbs.ts";
 import { readRestored } from "../cluster/restored.ts";
 import { tellSeriesLimits } from "../cluster/series-limits.ts";
 import { Supervisor } from "../cluster/supervisor.ts";
@@ -31,6 +34,7 @@ import { hurryBytesOf, Upkeep } from "../cluster/upkeep.ts";
 import { ledgerOf } from "./ledger.ts";
 import { lockSpool, refuseHalfRestored, type HomeLock } from "./home.ts";
 import { clock, type ProcessContext, type Running } from "./process.ts";
+import { projectVersion } from "./project.ts";
 import { openStatus, serveCounters } from "./status-http.ts";
 
 const random = systemRandom;
@@ -134,14 +138,21 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   const budgetBytes = (await budgetOf(settings)).storeBytesPerShard;
   const bus = await connect(context, "node");
   const directory = await openDirectory(context, bus, "node");
+  const store = { folder: storeFolder(settings), mapBytes: budgetBytes };
+  // Not a read-only one: the actors of this process write.
+  const reading = createLmdbEngine({ ...store, clock });
+  const heads = new Heads((shard) => reading.openReader(shard));
+  const instance = hex(random.bytes(8));
   const supervisor = new Supervisor({
     settings,
-    instance: hex(random.bytes(8)),
+    instance,
     storeBytes: budgetBytes,
     clock,
     random,
     counters,
     log,
+    readHead: (shard) => heads.read(shard),
+    onFailed: (shard, failed) => node.keepFailed(shard, failed),
   });
   const stopLimits = tellSeriesLimits({
     tenants: directory,
@@ -150,7 +161,6 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     clock,
   });
   const node = new ClusterNode({ node: settings.node, bus, supervisor, clock, random, log });
-  const store = { folder: storeFolder(settings), mapBytes: budgetBytes };
   const rules = new RulesSource({
     tenants: directory,
     standard: settings.retention,
@@ -173,12 +183,23 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     counters,
     log,
   });
-  // Not a read-only one: the actors of this process write.
-  const reading = createLmdbEngine({ ...store, clock });
+  const verbs = new ShardVerbs({ bus, heads, supervisor, clock });
+  const services = new ShardServices({
+    bus,
+    node: settings.node,
+    instance,
+    version: projectVersion(),
+    nowMs: clock.nowMs(),
+    shards: () => supervisor.shards(),
+    view: (shard) => verbs.view(shard),
+    asked: (shard) => verbs.asked(shard),
+    log,
+  });
   const control = new Control({
     node: settings.node,
     bus,
     supervisor,
+    verbs,
     openReader: (shard) => reading.openReader(shard),
     budgetBytes,
     clock,
@@ -193,17 +214,20 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   await node.start();
   upkeep.start();
   await control.start();
+  await services.start();
   await serveCounters(bus, counters);
   if (process.env["MILLRACE_FAULTS"] !== undefined) await serveFaults(bus, supervisor);
   return {
     addresses: { status: formatAddress(status.address) },
     async stop() {
       stopLimits();
+      services.stop();
       const [upkeepEnded] = await Promise.all([
         upkeep.stop(nodeStopMs),
         node.stop(nodeStopMs),
         control.stop(),
       ]);
+      await heads.close();
       await status.close();
       await directory.close();
       await bus.close();

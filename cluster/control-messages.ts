@@ -1,13 +1,19 @@
 // What operators ask of a shard over the bus, and what its node answers: JSON, one object each way.
 import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { QueuedRow } from "../src/store/books.ts";
-import type { LedgerRow, TenantSize } from "../src/store/store.ts";
+import type { Interval, LedgerRow, TenantSize } from "../src/store/store.ts";
+import type { ShardStatus } from "./child-parts.ts";
 import type { LetterAnswer, LetterQuestion } from "./letter-messages.ts";
 
-/** Any question of an operator; `letters` of cluster/letter-messages.ts. */
-export type AnyQuestion = ControlQuestion | LetterQuestion;
+/** Of a shard as a whole. `dryRun`: only says what it would do. */
+export type ShardQuestion = { shard: number } & (
+  | { kind: "shard-state" | "shard-restart" }
+  | { kind: "shard-skip" | "shard-adopt"; dryRun: boolean }
+);
 
-export type ControlQuestion = { shard: number; tenant: string } & (
+export type ControlQuestion = ShardQuestion | TenantQuestion | LetterQuestion;
+
+export type TenantQuestion = { shard: number; tenant: string } & (
   | { kind: "series-list"; pattern: string; most: number }
   /** Deletes up to `most`; `dryRun`: says how many there are. */
   | { kind: "series-delete"; pattern: string; most: number; dryRun: boolean }
@@ -40,12 +46,48 @@ export type ControlAnswer =
     }
   | { kind: "refused-lines"; lines: RefusedLine[] }
   | LetterAnswer
+  | { kind: "shard-state"; status: ShardView }
+  /** Its actor was ended, and starts again. */
+  | { kind: "restarted" }
+  /** `gap`: what waits for backfill now, both ends included; none where the shard was at the newest frame already. */
+  | { kind: "skipped"; gap: Interval | undefined; tookMs: number }
+  /** Reading goes on behind `offset`. `hole`: what the old record had and nobody read; one sequence stands for all. */
+  | { kind: "adopted"; offset: number; hole: Interval | undefined; tookMs: number }
+  /** What a skip would set aside, and whom it would concern. `bytes` is a guess from the record's mean. */
+  | {
+      kind: "would-skip";
+      gap: Interval | undefined;
+      frames: number;
+      bytes: number;
+      behindMs: number;
+      tenants: number;
+    }
+  /** What is wrong with the record; "": nothing, there is nothing to adopt. */
+  | { kind: "would-adopt"; wrong: string; offset: number; tenants: number }
   /** Another node may run the shard. */
   | { kind: "not-here"; node: string }
   /** It could not be done, or said; whether it happened is open. */
   | { kind: "none"; why: string }
   /** Not a question of this list. */
   | { kind: "invalid"; why: string };
+
+/** A shard as an operator sees it. What the store or the record could not say just now is null. */
+export interface ShardView extends ShardStatus {
+  epoch: number | null;
+  /** The last frame whose points are in the store. */
+  offset: number | null;
+  /** The record's last frame. */
+  last: number | null;
+  /** Frames between the two. */
+  queued: number | null;
+  /** From the newest frame recorded back to the one at the offset, by the record's clock. */
+  behindMs: number | null;
+  gaps: Interval[];
+  gapFrames: number;
+  isolated: boolean;
+  /** Ids of tenants whose lines go whole to dead letters. */
+  quarantined: string[];
+}
 
 /** Of the shard's store, all tenants together. */
 export interface ShardSpace {
@@ -61,11 +103,15 @@ export const namesBytesMost = 4 << 20;
 export const ledgerRowsMost = 20_000;
 export const patternCharsMost = 4096;
 
-export function decodeQuestion(payload: Uint8Array): ControlQuestion | undefined {
+export function decodeQuestion(payload: Uint8Array): ShardQuestion | TenantQuestion | undefined {
   const asked = parsed(payload);
   if (asked === undefined) return undefined;
   const { kind, shard, tenant, pattern, most, dryRun, from, until, queued } = asked;
-  if (!isCount(shard) || typeof tenant !== "string") return undefined;
+  if (!isCount(shard)) return undefined;
+  if (kind === "shard-state" || kind === "shard-restart") return { kind, shard };
+  if (kind === "shard-skip" || kind === "shard-adopt")
+    return typeof dryRun === "boolean" ? { kind, shard, dryRun } : undefined;
+  if (typeof tenant !== "string") return undefined;
   if (kind === "tenant-size" || kind === "refused-lines") return { kind, shard, tenant };
   if (kind === "ledger")
     return isCount(from) && isCount(until)

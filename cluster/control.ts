@@ -17,7 +17,8 @@ import {
   parsed,
   seriesMost,
   type ControlAnswer,
-  type ControlQuestion,
+  type ShardQuestion,
+  type TenantQuestion,
   type ShardSpace,
 } from "./control-messages.ts";
 import { letterQuestions } from "./control-letters.ts";
@@ -39,6 +40,8 @@ export interface ControlOptions {
   node: string;
   bus: Bus;
   supervisor: Pick<Supervisor, "runs" | "request">;
+  /** Questions of a shard as a whole (shard-verbs.ts). */
+  verbs: { answer(question: ShardQuestion): Promise<ControlAnswer> };
   openReader(shard: number): Promise<ControlReader>;
   budgetBytes: number;
   /** Of other files than this one. */
@@ -100,13 +103,14 @@ export class Control {
     const question = decodeQuestion(payload);
     if (question === undefined) return undefined;
     return async () => {
+      if (!("tenant" in question)) return this.#options.verbs.answer(question);
       if (question.kind === "series-delete" && !question.dryRun) return this.#delete(question);
       if (question.kind === "refused-lines") return this.#refused(question);
       return this.#read(question.shard, (snapshot, reader) => this.#told(question, snapshot, reader));
     };
   }
 
-  async #refused({ shard, tenant }: ControlQuestion): Promise<ControlAnswer> {
+  async #refused({ shard, tenant }: TenantQuestion): Promise<ControlAnswer> {
     const asked = { kind: "refused-lines", tenant } as const;
     const result = await this.#options.supervisor.request(shard, asked, readMs);
     if (result.kind === "none") return result;
@@ -116,7 +120,7 @@ export class Control {
   }
 
   async #told(
-    question: Exclude<ControlQuestion, { kind: "refused-lines" }>,
+    question: Exclude<TenantQuestion, { kind: "refused-lines" }>,
     snapshot: Snapshot,
     reader: ControlReader,
   ): Promise<ControlAnswer> {
@@ -151,7 +155,7 @@ export class Control {
   }
 
   async #ledger(
-    question: Extract<ControlQuestion, { kind: "ledger" }>,
+    question: Extract<TenantQuestion, { kind: "ledger" }>,
     snapshot: Snapshot,
   ): Promise<ControlAnswer> {
     const { tenant, from, until } = question;
@@ -165,7 +169,7 @@ export class Control {
     return { kind: "ledger", offset, rows, rowsMore: rows.length < found.length, ...queued };
   }
 
-  async #delete(question: Extract<ControlQuestion, { kind: "series-delete" }>): Promise<ControlAnswer> {
+  async #delete(question: Extract<TenantQuestion, { kind: "series-delete" }>): Promise<ControlAnswer> {
     const { shard, tenant, pattern, most } = question;
     const asked = { kind: "delete-series", tenant, pattern, most } as const;
     const result = await this.#options.supervisor.request(shard, asked, actorMs);

@@ -4,12 +4,14 @@ import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
 import { hex } from "../src/metric/frame.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Random } from "../src/base/random.ts";
-import type { Bus, Kv, KvWatch } from "../src/bus/bus.ts";
+import type { Bus, Kv, KvEntry, KvWatch } from "../src/bus/bus.ts";
 import { snapshotOf } from "../src/bus/snapshot.ts";
 import { clusterBucket, nodesBucket } from "../src/bus/subjects.ts";
 import { beatTtlMs } from "./coordinator.ts";
 import { decodeBeat, decodeMap, encodeJson, mapKey, nodeKey, shardsOf } from "./shard-map.ts";
+import { decodeWish, shardOfWish, type ShardFailed } from "./shard-wish.ts";
 import type { ShardStatus, Supervisor } from "./supervisor.ts";
+import { WishKeeper } from "./wish-keeper.ts";
 
 export interface NodeOptions {
   node: string;
@@ -18,6 +20,14 @@ export interface NodeOptions {
   clock: Clock;
   random: Random;
   log: Log;
+}
+
+/** waiting: it can't go on before another part is back. slow: in the midst of a long call of the store or the bus. */
+export type ShardHealth = "well" | "slow" | "waiting" | "paused" | "ill";
+
+export interface NodeHealth {
+  ok: boolean;
+  shards: (ShardStatus & { health: ShardHealth })[];
 }
 
 const beatMs = 1000;
@@ -30,6 +40,7 @@ export class ClusterNode {
   readonly #instance: string;
   #beating: Promise<void> = Promise.resolve();
   #watch: KvWatch | undefined;
+  #keeper: WishKeeper | undefined;
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -43,6 +54,11 @@ export class ClusterNode {
     const cluster = await this.#untilThere(() => bus.kv(clusterBucket));
     await this.#refuseOthers(nodes);
     await this.#refuseOtherName(cluster);
+    this.#keeper = new WishKeeper(cluster, this.#options.clock, log);
+    const onWish = ({ key, value }: KvEntry) => {
+      const shard = shardOfWish(key);
+      if (shard !== undefined) supervisor.wish(shard, decodeWish(value));
+    };
     const onMap = (value: Uint8Array | undefined) => {
       const map = decodeMap(value);
       if (map === undefined) return;
@@ -50,9 +66,14 @@ export class ClusterNode {
       supervisor.assign(map.version, shardsOf(map, node));
     };
     this.#watch = cluster.watch({
-      onSnapshot: (entries) => onMap(entries.find((entry) => entry.key === mapKey)?.value),
+      onSnapshot: (entries) => {
+        // First: a shard that is paused or has failed is not even started.
+        for (const entry of entries) onWish(entry);
+        onMap(entries.find((entry) => entry.key === mapKey)?.value);
+      },
       onChange: (entry) => {
         if (entry.key === mapKey) onMap(entry.value);
+        else onWish(entry);
       },
       onLost: () => {},
     });
@@ -63,15 +84,25 @@ export class ClusterNode {
     this.#stop.abort();
     this.#watch?.stop();
     await this.#options.supervisor.stop(withinMs);
+    await this.#keeper?.stop();
     await this.#beating;
   }
 
-  /** P7: a shard is healthy when it runs and its offset moves; waiting is said, not hidden. */
-  health(): { ok: boolean; shards: ShardStatus[] } {
-    const shards = this.#options.supervisor.status();
-    const running = (status: ShardStatus) =>
-      status.state === "running" && status.progress?.doing === "ingesting" && status.silentMs < silentMsMax;
-    return { ok: shards.length > 0 && shards.every(running), shards };
+  /** Keeps it beyond the node's life. */
+  keepFailed(shard: number, failed: ShardFailed | null): void {
+    this.#keeper?.failed(shard, failed);
+  }
+
+  /**
+   * P7: a shard is healthy when its offset moves. One that waits is said to be waiting: not ill, but the node is not all
+   * well either.
+   */
+  health(): NodeHealth {
+    const shards = this.#options.supervisor
+      .status()
+      .map((status) => ({ ...status, health: healthOf(status) }));
+    const well: ShardHealth[] = ["well", "slow", "paused"];
+    return { ok: shards.length > 0 && shards.every(({ health }) => well.includes(health)), shards };
   }
 
   /** LMDB files are one machine's: a second node under another name would be given nothing it can open. */
@@ -126,4 +157,13 @@ export class ClusterNode {
       }
     }
   }
+}
+
+function healthOf({ state, doing, silentMs, progress }: ShardStatus): ShardHealth {
+  if (state === "paused") return "paused";
+  if (state !== "running") return "ill";
+  if (progress?.doing !== "ingesting") return "waiting";
+  if (silentMs < silentMsMax) return "well";
+  // In the midst of a long commit it can't say anything: its marks tell that it waits.
+  return doing === "store" || doing === "bus" ? "slow" : "ill";
 }

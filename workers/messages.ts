@@ -5,7 +5,7 @@ import type { Settings } from "../src/config/settings.ts";
 import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { Ladder } from "../src/metric/bucket.ts";
 import type { SchemasSince } from "../src/metric/ladder-rules.ts";
-import type { LetterPlace, upkeepWorks } from "../src/store/store.ts";
+import type { Interval, LetterPlace, upkeepWorks } from "../src/store/store.ts";
 
 /** What a thread is started with. */
 export interface ShardTask {
@@ -16,8 +16,23 @@ export interface ShardTask {
   storeBytes: number;
   settings: Settings;
   limits: SeriesLimitsTold;
-  /** What the thread before died of; "" where nobody knows. */
+  /** What the shard's last actor here died of, in words; "" where it did not, or nobody knows. */
   lastDeath: string;
+  /** Done before anything else once the claim is there, and told when it is done. */
+  first?: FirstDeed | undefined;
+}
+
+/** What its thread is started with: the task, and where it leaves its marks (src/base/actor-cell.ts). */
+export interface ShardThreadData extends ShardTask {
+  cell: SharedArrayBuffer;
+}
+
+/**
+ * What an operator asks of a shard whose actor may hang or be unable to start: skip sets everything up to the record's
+ * newest frame aside as a gap; adopt goes on in a record that is not the one that the store has read.
+ */
+export interface FirstDeed {
+  kind: "skip" | "adopt";
 }
 
 /** How many living series a tenant may have in a shard. */
@@ -87,6 +102,10 @@ export type FromShard =
   /** Can't go on, and a restart won't help: for a person. */
   | { kind: "failed"; code: string; why: string }
   | { kind: "stopped"; offset: number }
+  /** The first deed is done. No gap: the shard was at the newest frame already. */
+  | { kind: "skipped"; gap: Interval | undefined }
+  /** Reading goes on behind `offset` of the record as it is now. */
+  | { kind: "adopted"; offset: number; hole: Interval | undefined }
   /** Answers the chore of the same number. */
   | ({ request: number } & ChoreDone)
   /** The same, with a code of src/base/errors.ts. Some of it may have been done. */

@@ -12,16 +12,19 @@
 // S6. What is in memory is bounded: frames queued, rows and bytes uncommitted, series cached. A cache that is full is
 //     dropped: no series that the store has is ever refused because of it.
 // S7. A frame that killed the lives before is tried apart until the line is found that does it (lane.ts).
+import { ActorCell } from "../src/base/actor-cell.ts";
 import type { Backoff } from "../src/base/backoff.ts";
 import type { Clock } from "../src/base/clock.ts";
 import { isOutage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
-import type { Chore, ChoreDone, ShardProgress } from "./messages.ts";
+import type { Chore, ChoreDone, FirstDeed, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { RefusedLines } from "../src/gateway/refused-lines.ts";
-import type { Owner, ShardReader, ShardStore } from "../src/store/store.ts";
+import type { Owner, ShardReader, ShardState, ShardStore } from "../src/store/store.ts";
 import { Chores } from "./chores.ts";
+import { doFirst, type FirstDone } from "./first.ts";
+import { marked } from "./marked.ts";
 import type { RefusedNames } from "./refused-names.ts";
 import type { SeriesLimits } from "./series-limits.ts";
 import { Life } from "./shard-life.ts";
@@ -51,6 +54,11 @@ export interface ShardActorOptions {
   refusedNames?: RefusedNames;
   /** Called at each change worth knowing, at most every reportMs. */
   onProgress(progress: ShardProgress): void;
+  /** Where it leaves its marks for its supervisor. */
+  cell?: ActorCell;
+  /** Done once, after the first claim (first.ts). */
+  first?: FirstDeed | undefined;
+  onFirst?(told: FirstDone): void;
   onReady(): void;
 }
 
@@ -66,13 +74,18 @@ export class ShardActor {
   readonly #stop = new AbortController();
   readonly #wakers = new Set<() => void>();
   readonly #chores = new Chores();
+  readonly #cell: ActorCell;
+  #first: FirstDeed | undefined;
   #progress: ShardProgress;
   #reportedMs = Number.NEGATIVE_INFINITY;
   /** S4: claimed by a life before. */
   #epoch: number | undefined;
 
   constructor(options: ShardActorOptions) {
-    this.#options = options;
+    this.#cell = options.cell ?? new ActorCell();
+    const bus = marked(options.bus, this.#cell, "bus", ["streamState", "frameAt", "read", "trim"]);
+    this.#options = { ...options, bus, cell: this.#cell };
+    this.#first = options.first;
     this.#progress = {
       doing: "starting",
       waitsFor: "",
@@ -124,6 +137,7 @@ export class ShardActor {
       try {
         return await this.#life();
       } catch (error) {
+        this.#cell.idle();
         if (!isOutage(error)) throw error;
         if (!error.retryable) return { kind: "failed", code: error.code, why: error.message };
         const waiting = error.code.startsWith("store") ? "waiting-store" : "waiting-bus";
@@ -138,7 +152,8 @@ export class ShardActor {
 
   async #life(): Promise<Ended> {
     const { owner } = this.#options;
-    const store = await this.#options.openStore();
+    const opening = this.#cell.waits("store");
+    const store = marked(await this.#options.openStore().finally(opening), this.#cell, "store");
     try {
       const claim = this.#epoch === undefined ? await store.claim(owner) : await store.resume(this.#epoch);
       if (claim.kind === "refused") {
@@ -146,10 +161,12 @@ export class ShardActor {
         return { kind: "fenced", epoch: 0 };
       }
       this.#epoch = claim.state.epoch;
+      const state = await this.#stateAfterFirst(store, claim.state);
+      if (state === undefined) return { kind: "fenced", epoch: 0 };
       const life = new Life(
         this.#options,
         store,
-        claim.state,
+        state,
         this.#stop.signal,
         this.#wakers,
         this.#chores,
@@ -163,6 +180,19 @@ export class ShardActor {
     } finally {
       await store.close();
     }
+  }
+
+  /** Undefined: another owner has the shard. */
+  async #stateAfterFirst(store: ShardStore, state: ShardState): Promise<ShardState | undefined> {
+    const deed = this.#first;
+    if (deed === undefined) return state;
+    const { bus, log, shard } = this.#options;
+    const done = await doFirst(deed, { bus, log, shard, state, store });
+    if (done === "fenced") return undefined;
+    this.#first = undefined;
+    this.#options.onFirst?.(done);
+    const again = await store.resume(state.epoch);
+    return again.kind === "claimed" ? again.state : undefined;
   }
 
   #report(change: Partial<ShardProgress>, force = false): void {

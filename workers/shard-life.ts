@@ -1,5 +1,6 @@
 // One life of an actor: from a claim to the first thing that is not ok. S1 to S7 are shard-actor.ts's.
 import { Outage } from "../src/base/errors.ts";
+import { isAnotherRecord } from "../src/store/record.ts";
 import type { ShardState, ShardStore } from "../src/store/store.ts";
 import { Batch, type BatchCounts } from "./batch.ts";
 import { CommitPace } from "./commit-pace.ts";
@@ -176,18 +177,12 @@ export class Life {
   async #checkRecord(): Promise<void> {
     const { bus, shard } = this.#options;
     const stream = await bus.streamState(shard);
-    if (this.#offset > 0) {
-      if (this.#incarnation !== stream.incarnation)
-        throw rewound(
-          shard,
-          `the stream was made anew (it was ${this.#incarnation}, it is ${stream.incarnation})`,
-        );
-      if (stream.lastSequence < this.#offset)
-        throw rewound(shard, `it ends at ${stream.lastSequence}, before the offset ${this.#offset}`);
-      const frame = await bus.frameAt(shard, this.#offset);
-      if (frame !== undefined && frame.timeMs !== this.#state.frameTimeMs)
-        throw rewound(shard, `frame ${this.#offset} is of another time than the one that was committed`);
-    }
+    const why = await isAnotherRecord(bus, shard, this.#state, stream);
+    if (why !== undefined)
+      throw new Outage(
+        "record-rewound",
+        `the record of shard ${shard} is not the one the store has read: ${why}`,
+      );
     this.#incarnation = stream.incarnation;
     if (stream.firstSequence > this.#offset + 1) this.#hole(this.#offset + 1, stream.firstSequence - 1);
   }
@@ -222,7 +217,9 @@ export class Life {
     for (const recorded of queue) {
       if (recorded.sequence > this.#batch.read) {
         if (recorded.sequence !== this.#batch.read + 1) await this.#confirmHole(recorded.sequence - 1);
+        this.#options.cell?.ingesting(recorded.sequence);
         ended = await this.#lane.apply(recorded);
+        this.#options.cell?.idle();
         if (!this.#batch.isEmpty) this.#dueMs ??= clock.monotonicMs() + this.#pace.intervalMs;
       }
       taken++;
@@ -409,11 +406,4 @@ export class Life {
       };
     });
   }
-}
-
-function rewound(shard: number, why: string): Error {
-  return new Outage(
-    "record-rewound",
-    `the record of shard ${shard} is not the one the store has read: ${why}`,
-  );
 }

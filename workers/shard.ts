@@ -1,6 +1,7 @@
 // Entry of an actor's thread: its own NATS connection, its own store, one shard.
 import { parentPort, workerData } from "node:worker_threads";
 import { assert } from "../src/base/assert.ts";
+import { ActorCell } from "../src/base/actor-cell.ts";
 import { Backoff } from "../src/base/backoff.ts";
 import { systemClock } from "../src/base/clock.ts";
 import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
@@ -13,7 +14,7 @@ import { createKernelAggregator } from "../src/kernel/kernel-aggregator.ts";
 import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
 import { createLmdbEngine } from "../src/store/lmdb.ts";
 import { withFaults } from "./faults.ts";
-import type { FromShard, Chore, ChoreDone, ShardTask, ToShard } from "./messages.ts";
+import type { Chore, ChoreDone, FromShard, ShardThreadData, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
 import { RefusedLines } from "../src/gateway/refused-lines.ts";
@@ -24,7 +25,8 @@ const bucketSeconds = 1;
 
 const port = parentPort;
 assert(port !== null, "the actor is started as a thread");
-const { shard, mapVersion, instance, storeBytes, settings, limits, lastDeath } = workerData as ShardTask;
+const { shard, mapVersion, instance, storeBytes, settings, limits, lastDeath, first, cell } =
+  workerData as ShardThreadData;
 const tell = (message: FromShard): void => port.postMessage(message);
 const log = makeLog("node", settings.logLevel);
 const clock = systemClock;
@@ -88,6 +90,9 @@ const actor = new ShardActor({
   lastDeath,
   refusedLines,
   refusedNames: new RefusedNames(random.bytes(16)),
+  cell: new ActorCell(cell),
+  first,
+  onFirst: tell,
   onProgress: (progress) => tell({ kind: "progress", ...progress }),
   onReady: () => tell({ kind: "ready" }),
 });

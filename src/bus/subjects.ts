@@ -37,3 +37,8 @@ export const metricsSubject = "millrace.control.metrics";
 export const shardControlSubject = "millrace.control.shard";
 /** Served only where faults are allowed: for tests. */
 export const faultSubject = "millrace.control.fault";
+
+/** Of the NATS services protocol: all services, those of a name, and each of these by its id. */
+export function serviceSubjects(verb: string, name: string): string[] {
+  return [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.*`];
+}

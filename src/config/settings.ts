@@ -134,6 +134,12 @@ const table = {
     "heap limit of an actor, and of an upkeep thread, MB",
     count(64, 65_536),
   ),
+  stallMs: row(
+    "MILLRACE_STALL_MS",
+    "10000",
+    "an actor at one frame for so long hangs and is ended, ms; waiting for the store or NATS never counts",
+    count(100, 3_600_000),
+  ),
   httpBodyMb: row("MILLRACE_HTTP_BODY_MB", "16", "largest body of a request, MB", count(1, 1024)),
   tcpConnections: row(
     "MILLRACE_TCP_CONNECTIONS",

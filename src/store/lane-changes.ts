@@ -147,12 +147,13 @@ export function skippedHead<H extends LaneHead>(
 
 export function adoptedHead<H extends LaneHead>(
   head: H,
-  to: { incarnation: string; offset: number; hole: Interval | undefined },
+  to: { incarnation: string; offset: number; frameTimeMs: number; hole: Interval | undefined },
 ): H {
   return {
     ...head,
     incarnation: to.incarnation,
     offset: to.offset,
+    frameTimeMs: to.frameTimeMs,
     holes: mergeIntervals(head.holes, [...head.gaps, ...(to.hole === undefined ? [] : [to.hole])]),
     gaps: [],
     parts: [],

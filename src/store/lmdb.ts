@@ -194,7 +194,7 @@ class Shard implements LmdbShardStore {
 
   async adopt(
     epoch: number,
-    to: { incarnation: string; offset: number; hole: Interval | undefined },
+    to: { incarnation: string; offset: number; frameTimeMs: number; hole: Interval | undefined },
   ): Promise<Changed> {
     return await this.#changeHead(epoch, (head) => adoptedHead(head, to));
   }

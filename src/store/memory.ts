@@ -126,7 +126,7 @@ class MemoryShard implements ShardStore {
 
   async adopt(
     epoch: number,
-    to: { incarnation: string; offset: number; hole: Interval | undefined },
+    to: { incarnation: string; offset: number; frameTimeMs: number; hole: Interval | undefined },
   ): Promise<Changed> {
     return this.#change(epoch, (head) => adoptedHead(head, to));
   }

@@ -205,12 +205,13 @@ export interface ShardStore {
     at: { incarnation: string; frameTimeMs: number; receivedAtMs: number },
   ): Promise<Changed>;
   /**
-   * The record is another one now: goes on behind `offset` of `incarnation`. `hole` (of the old record) is written down;
+   * The record is another one now: goes on behind `offset` of `incarnation`, whose frame there is of `frameTimeMs` (0:
+   * there is none). `hole` (of the old record) is written down;
    * gaps go, as holes; replays are given up. Dead letters stay.
    */
   adopt(
     epoch: number,
-    to: { incarnation: string; offset: number; hole: Interval | undefined },
+    to: { incarnation: string; offset: number; frameTimeMs: number; hole: Interval | undefined },
   ): Promise<Changed>;
   /** Which of these dead letters are open. */
   lettersOpen(places: readonly LetterPlace[]): Promise<boolean[]>;

@@ -40,6 +40,7 @@ class World {
           return this.actor();
         },
       },
+      verbs: { answer: async () => ({ kind: "restarted" }) },
       openReader: async (shard) => this.#reader(shard),
       budgetBytes: 1_000_000,
       clock: this.clock,

@@ -21,6 +21,7 @@ async function node() {
         return { kind: "answered", answer: { request: 1, ...(await running.actor.chore(question)) } };
       },
     },
+    verbs: { answer: async () => ({ kind: "none", why: "not asked here" }) },
     openReader: async () => ({
       ...(await openReader(world)),
       space: async () => ({ usedBytes: 0, fileBytes: 0 }),

@@ -26,6 +26,8 @@ test("a node whose name was changed says so, instead of waiting for shards for e
     random,
     counters: new Counters(),
     log,
+    readHead: async () => undefined,
+    onFailed: () => {},
   });
   const cluster = await bus.kv(clusterBucket);
   await cluster.put(mapKey, encodeJson({ version: 1, shards: 2, owners: { 0: "old", 1: "old" } }));

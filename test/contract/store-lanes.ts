@@ -178,7 +178,7 @@ export function lanesCases(f: Case): void {
     const { epoch } = await claimed(store);
     await committed(store, commitOf(epoch, 0, 5, onePoint({ poison: { sinceMs: 7, lines: 2 } })));
     await store.skip(epoch, 9, at(9));
-    const to = { incarnation: "i2", offset: 0, hole: [10, 12] as [number, number] };
+    const to = { incarnation: "i2", offset: 0, frameTimeMs: 3, hole: [10, 12] as [number, number] };
     assert.equal(await store.adopt(epoch - 1, to), "fenced");
     assert.equal(await store.adopt(epoch, to), "ok");
     const state = await withSnapshot(engine, 0, (s) => s.state());

@@ -202,7 +202,7 @@ export function lettersCases(f: Case): void {
     const shard = await Shard.of(engine);
     const { store, epoch } = shard;
     await shard.commit({ dead: [letter(1, 0), letter(1, 1)] });
-    const record = { incarnation: "i2", offset: 0, hole: undefined };
+    const record = { incarnation: "i2", offset: 0, frameTimeMs: 0, hole: undefined };
     assert.equal(await store.adopt(epoch, record), "ok");
     const { incarnation } = record;
     const twice = [letter(1, 0, { reason: "other" }), letter(1, 0, { tenant: "t2" })];

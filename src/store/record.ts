@@ -1,0 +1,20 @@
+// Is the record still the one that the store has read? Asked at each start, and before anything goes on without looking.
+import type { Bus, StreamState } from "../bus/bus.ts";
+import type { ShardState } from "./store.ts";
+
+/** Why not; undefined: it is, as far as the record itself can tell. */
+export async function isAnotherRecord(
+  bus: Pick<Bus, "frameAt">,
+  shard: number,
+  { offset, incarnation, frameTimeMs }: Pick<ShardState, "offset" | "incarnation" | "frameTimeMs">,
+  stream: StreamState,
+): Promise<string | undefined> {
+  if (offset === 0) return undefined;
+  if (incarnation !== stream.incarnation)
+    return `the stream was made anew (it was ${incarnation}, it is ${stream.incarnation})`;
+  if (stream.lastSequence < offset) return `it ends at ${stream.lastSequence}, before the offset ${offset}`;
+  const frame = await bus.frameAt(shard, offset);
+  return frame === undefined || frame.timeMs === frameTimeMs
+    ? undefined
+    : `frame ${offset} is of another time than the one that was committed`;
+}
