@@ -5,7 +5,7 @@ import { makeFolder } from "../src/base/folder.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import type { Bus } from "../src/bus/bus.ts";
-import { faultSubject, metricsSubject, tenantsBucket } from "../src/bus/subjects.ts";
+import { clusterBucket, faultSubject, metricsSubject, tenantsBucket } from "../src/bus/subjects.ts";
 import { createQueryPool } from "../src/api/pool.ts";
 import { createApi } from "../src/api/server.ts";
 import { Watermarks } from "../src/api/watermark.ts";
@@ -22,6 +22,7 @@ import { rulesOf } from "../src/tenant/rules.ts";
 import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
 import { ClusterNode } from "../cluster/node.ts";
+import { Purges } from "../cluster/purges.ts";
 import { readRestored } from "../cluster/restored.ts";
 import { tellSeriesLimits } from "../cluster/series-limits.ts";
 import { Supervisor } from "../cluster/supervisor.ts";
@@ -184,6 +185,15 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     clock,
     log,
   });
+  const purges = new Purges({
+    tenants: directory,
+    open: async () => ({ bucket: await bus.kv(tenantsBucket), kv: await bus.kv(clusterBucket) }),
+    supervisor,
+    shards: settings.shards,
+    clock,
+    counters,
+    log,
+  });
   const status = await openStatus({
     listen: settings.nodeListen,
     setting: "MILLRACE_NODE_LISTEN",
@@ -192,6 +202,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   });
   await node.start();
   upkeep.start();
+  purges.start();
   await control.start();
   await serveCounters(bus, counters);
   if (process.env["MILLRACE_FAULTS"] !== undefined) await serveFaults(bus, supervisor);
@@ -203,6 +214,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
         upkeep.stop(nodeStopMs),
         node.stop(nodeStopMs),
         control.stop(),
+        purges.stop(),
       ]);
       await status.close();
       await directory.close();

@@ -4,8 +4,7 @@ import type { DeadCount, LetterPlace, Quarantined } from "../src/store/store.ts"
 
 export type LetterQuestion = {
   shard: number;
-} & /** Open ones in the order of the record, at most so many; fewer where they are large. None: there are no more. */
-(
+} /** Open ones in the order of the record, at most so many; fewer where they are large. None: there are no more. */ & (
   | { kind: "dead-list"; only: LettersOnly; most: number }
   | { kind: "dead-show"; place: LetterPlace }
   | { kind: "dead-counts" }
