@@ -5,7 +5,7 @@ import { makeFolder } from "../src/base/folder.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import type { Bus } from "../src/bus/bus.ts";
-import { faultSubject, metricsSubject, tenantsBucket } from "../src/bus/subjects.ts";
+import { clusterBucket, faultSubject, metricsSubject, tenantsBucket } from "../src/bus/subjects.ts";
 import { createQueryPool } from "../src/api/pool.ts";
 import { createApi } from "../src/api/server.ts";
 import { Watermarks } from "../src/api/watermark.ts";
@@ -23,6 +23,7 @@ import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
 import { Heads } from "../cluster/heads.ts";
 import { ClusterNode } from "../cluster/node.ts";
+import { Purges } from "../cluster/purges.ts";
 import { ShardServices } from "../cluster/services.ts";
 import { ShardVerbs } from "../cluster/shard-verbs.ts";
 import { readRestored } from "../cluster/restored.ts";
@@ -205,6 +206,15 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     clock,
     log,
   });
+  const purges = new Purges({
+    tenants: directory,
+    open: async () => ({ bucket: await bus.kv(tenantsBucket), kv: await bus.kv(clusterBucket) }),
+    supervisor,
+    shards: settings.shards,
+    clock,
+    counters,
+    log,
+  });
   const status = await openStatus({
     listen: settings.nodeListen,
     setting: "MILLRACE_NODE_LISTEN",
@@ -213,6 +223,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   });
   await node.start();
   upkeep.start();
+  purges.start();
   await control.start();
   await services.start();
   await serveCounters(bus, counters);
@@ -226,6 +237,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
         upkeep.stop(nodeStopMs),
         node.stop(nodeStopMs),
         control.stop(),
+        purges.stop(),
       ]);
       await heads.close();
       await status.close();

@@ -78,7 +78,12 @@ export async function doChore(
     case "purge": {
       const { ids, names } = await store.purge(epoch, chore.tenant, chore.most);
       batch.drop(ids); // Q3
-      return { done: { kind: "purged", series: names.length }, isSure: names.length >= chore.most };
+      const done = {
+        kind: "purged",
+        series: names.length,
+        left: await store.tenantSeries(chore.tenant),
+      } as const;
+      return { done, isSure: names.length >= chore.most };
     }
     default:
       return chore satisfies never;

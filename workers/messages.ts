@@ -63,7 +63,8 @@ export type ChoreDone =
   | { kind: "letters-dropped"; letters: number }
   | { kind: "released" }
   | { kind: "buried" }
-  | { kind: "purged"; series: number };
+  /** `left`: living series of the tenant in this shard. */
+  | { kind: "purged"; series: number; left: number };
 
 /** What an actor is doing: waiting for another part is not dying. */
 export type ShardDoing = "starting" | "ingesting" | "waiting-store" | "waiting-bus";
