@@ -20,7 +20,8 @@ const columnsMost = 140;
 /** Unfinished work, tests that don't run, paths of somebody's machine, download hosts. (Written not to match itself.) */
 const banned = [
   /\bTOD[O]\b|\bFIXM[E]\b|\bXX[X]\b/,
-  /\b(tes[t]|i[t]|describ[e]|suit[e])\.(onl[y]|ski[p])\(/,
+  // A store has a deed of that name.
+  /\b(?:test|it|describe|suite|t)\.(?:onl[y]|ski[p])\(/,
   /(?<![\w.])\/(wor[k]|roo[t]|hom[e]|User[s]|tm[p]\/mr)\//,
   /registry\.(npmj[s]|yarnpk[g])/,
 ];

@@ -80,6 +80,6 @@ export function refusedByTime(timeMs: number): Refused {
 }
 
 async function stateOf(home: Home): Promise<HomeState> {
-  const { offset, incarnation, frameTimeMs, receivedAtMs, gaps, holes } = await home.snapshot.state();
+  const { offset, incarnation, frameTimeMs, receivedAtMs, gaps, holes } = await home.snapshot.progress();
   return { shard: home.shard, offset, incarnation, frameTimeMs, receivedAtMs, gaps, holes };
 }

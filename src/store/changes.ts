@@ -95,15 +95,12 @@ function planKeyed(state: State, keyed: Commit["keyed"], writes: Writes): void {
   const once = new Map(keyed.map((entry) => [keyedKey(entry.id).toString("latin1"), entry]));
   for (const { id, appliedAtMs } of once.values()) {
     const key = keyedKey(id);
+    // Older by more than a day, and not forgotten yet: else the commit would have been refused (twice.ts).
     const stored = state.get(key);
     if (stored !== undefined) writes.removes.push(keyedTimeKey(decodeNumber(stored), id));
     writes.puts.push({ key, value: encodeNumber(appliedAtMs) });
     writes.puts.push({ key: keyedTimeKey(appliedAtMs, id), value: Buffer.of(0) });
   }
-  if (writes.removes.length === 0) return;
-  // The same id at the same time again: what was just put must stay.
-  const put = new Set(writes.puts.map(({ key }) => key.toString("latin1")));
-  writes.removes = writes.removes.filter((key) => !put.has(key.toString("latin1")));
 }
 
 function planLedger(state: State, { ledger }: Commit, writes: Writes): void {

@@ -15,6 +15,7 @@ import { Outage } from "../base/errors.ts";
 import { Environment, type SpaceUsed } from "./environment.ts";
 import { prepareFiles } from "./files.ts";
 import type { ShardHead } from "./head.ts";
+import { adoptedHead } from "./lane-changes.ts";
 
 /** What is needed beyond the file's own pages to rewrite one row. */
 const spareBytes = 16 << 20;
@@ -57,10 +58,10 @@ export async function headOfCopy(folder: string, clock: Clock): Promise<ShardHea
 }
 
 /**
- * Makes a copy that nobody uses go on in a new record whose stream has this incarnation. Its offset stays: blobs,
- * dead letters and the rounds of upkeep are told apart by it, so the new stream has to begin behind it. What was
- * applied stays as well, boots and keyed ids. The last owner goes: a new record counts the versions of its map from 1,
- * and a claim of a lower version than the last one's would be refused for ever.
+ * Makes a copy that nobody uses go on in a new record whose stream has this incarnation. Its offset stays, so the
+ * new stream has to begin behind it. What was set aside is not in the new record: gaps are holes now. What was applied
+ * stays, boots and keyed ids. The last owner goes: a new record counts the versions of its map from 1, and a claim of a
+ * lower version than the last one's would be refused for ever.
  */
 export async function beginAnew(folder: string, incarnation: string, clock: Clock): Promise<ShardHead> {
   const mapBytes = statSync(dataFile(folder)).size + spareBytes;
@@ -68,7 +69,13 @@ export async function beginAnew(folder: string, incarnation: string, clock: Cloc
     const environment = await Environment.open({ path: folder, mapBytes, readOnly: false, clock });
     try {
       const { head, version } = environment.look((state) => ({ head: state.head, version: state.version }));
-      const next: ShardHead = { ...head, incarnation, owner: undefined };
+      const adopted = adoptedHead(head, {
+        incarnation,
+        offset: head.offset,
+        frameTimeMs: 0,
+        hole: undefined,
+      });
+      const next: ShardHead = { ...adopted, owner: undefined };
       if (await environment.change(version, next, { puts: [], removes: [] }, false)) return next;
       throw new Outage("store-unavailable", `${folder}: somebody else writes to it`);
     } finally {

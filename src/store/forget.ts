@@ -2,6 +2,8 @@
 // letters that nobody will ask for any more. Nothing is written here.
 //
 // F1. Work and memory of one call are bounded, however much there is: it says where the next one goes on.
+// F2. While frames wait in a gap, what was applied is not forgotten: one of them may be a copy, or have one, however long
+//     it waits. The store's budget is the bound.
 import type { State, Writes } from "./environment.ts";
 import {
   after,
@@ -41,8 +43,9 @@ export interface ForgetPlan {
 }
 
 export function planForget(state: State, nowMs: number, from: ForgetPlace): ForgetPlan {
-  const keyed = planKeyed(state, nowMs - keyedKeptMs);
-  const boots = planBoots(state, nowMs - bootKeptMs, from.boots);
+  const waits = state.head.gaps.length > 0; // F2
+  const keyed = waits ? [] : planKeyed(state, nowMs - keyedKeptMs);
+  const boots = waits ? { removes: [], next: from.boots } : planBoots(state, nowMs - bootKeptMs, from.boots);
   const ledger = planLedger(state, nowMs - ledgerKeptMs, from.ledger);
   const writes: Writes = { puts: [], removes: [...keyed.flat(), ...boots.removes, ...ledger.removes] };
   const dead = planDead(state, nowMs - ledgerKeptMs, writes);

@@ -1,13 +1,14 @@
 // The one row of a shard that every change rewrites: who owns it, how far it is, which ids come next. Its version in
 // the table counts the changes; a change is made on condition that the version is still the one it was made from.
+import { Outage } from "../base/errors.ts";
 import { count, intervals, pack, text, unpack } from "./rows.ts";
-import type { LaneState, Owner, ShardState } from "./store.ts";
-import { freshLane, freshState } from "./lanes.ts";
+import type { LaneState, Owner, ShardProgress } from "./store.ts";
+import { freshLane, freshProgress } from "./lanes.ts";
 
 /** Of the whole layout. A store with another one is not touched. */
 export const storeFormat = 2;
 
-export interface ShardHead extends Omit<ShardState, "boots" | "quarantined" | "purging"> {
+export interface ShardHead extends ShardProgress {
   /** The last who claimed; undefined before the first. */
   owner: Owner | undefined;
   /** Block of ids that is given next (keys.ts). */
@@ -19,7 +20,7 @@ export interface ShardHead extends Omit<ShardState, "boots" | "quarantined" | "p
 
 export function freshHead(): ShardHead {
   return {
-    ...freshState(),
+    ...freshProgress(),
     owner: undefined,
     nextBlock: 1,
     nextNode: 1,
@@ -51,7 +52,7 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
   const [epoch, claims, offset, incarnation, frameTimeMs, receivedAtMs] = row;
   const [gaps, holes, node, mapVersion, nextBlock, nextNode] = row.slice(6);
   return {
-    ...freshState(),
+    ...freshProgress(),
     ...decodeLanes(row[12], count(claims, what), count(offset, what)),
     epoch: count(epoch, what),
     offset: count(offset, what),
@@ -69,11 +70,12 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
   };
 }
 
-type Lanes = Pick<ShardHead, "lanes" | "parts" | "poison" | "replays" | "blobs">;
+type Lanes = Pick<ShardHead, "era" | "lanes" | "parts" | "poison" | "replays" | "blobs">;
 
 /** As values of their own kinds: what is added later has a name, and who does not know it leaves it out. */
-function encodeLanes({ lanes, parts, poison, replays, blobs, owner }: ShardHead): string {
-  return JSON.stringify({ lanes, parts, poison, replays, blobs, instance: owner?.instance ?? "" });
+function encodeLanes({ era, lanes, parts, poison, replays, blobs }: ShardHead): string {
+  const written: Lanes = { era, lanes, parts, poison, replays, blobs };
+  return JSON.stringify(written);
 }
 
 /**
@@ -81,22 +83,32 @@ function encodeLanes({ lanes, parts, poison, replays, blobs, owner }: ShardHead)
  * offset for a number.
  */
 function decodeLanes(value: unknown, claims: number, offset: number): Lanes {
-  const { lanes, parts, poison, replays } = freshState();
+  const { era, lanes, parts, poison, replays } = freshProgress();
   if (value === undefined)
     return {
+      era,
       lanes: { ...lanes, live: { ...freshLane(), starts: claims } },
       parts,
       poison,
       replays,
       blobs: offset,
     };
-  const said = JSON.parse(text(value, "the shard's lanes")) as Lanes;
+  const said = parsedLanes(text(value, "the shard's lanes"));
   const laneOf = (lane: LaneState): LaneState => ({ ...freshLane(), ...lane });
   return {
+    era: said.era,
     lanes: { live: laneOf(said.lanes.live), fill: laneOf(said.lanes.fill) },
     parts: said.parts,
     poison: said.poison,
     replays: said.replays,
     blobs: said.blobs,
   };
+}
+
+function parsedLanes(written: string): Lanes {
+  try {
+    return JSON.parse(written) as Lanes;
+  } catch (error) {
+    throw new Outage("store-corrupt", "the shard's lanes can't be read", { cause: error });
+  }
 }

@@ -5,6 +5,7 @@
 //     it. A commit moves its lane's place and nothing else, so each line is committed by exactly one of them, once.
 // L3. A part of a frame belongs to the frame, not to the lane: a skip takes it along into the gap.
 import { assert } from "../base/assert.ts";
+import { nextEra } from "./eras.ts";
 import { mergeIntervals } from "./intervals.ts";
 import { freshLane } from "./lanes.ts";
 import type { Commit, Interval, Lane, LaneState, Owner, ShardState, Trial } from "./store.ts";
@@ -14,6 +15,7 @@ export interface LaneHead
   extends Pick<
     ShardState,
     | "epoch"
+    | "era"
     | "offset"
     | "incarnation"
     | "frameTimeMs"
@@ -153,7 +155,9 @@ export function adoptedHead<H extends LaneHead>(
     ...head,
     incarnation: to.incarnation,
     offset: to.offset,
+    // 0 where nothing is known of the frame at this offset.
     frameTimeMs: to.frameTimeMs,
+    era: nextEra(head.era),
     holes: mergeIntervals(head.holes, [...head.gaps, ...(to.hole === undefined ? [] : [to.hole])]),
     gaps: [],
     parts: [],

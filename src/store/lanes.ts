@@ -1,24 +1,27 @@
 // What a shard starts with: no lane has died, nothing is set aside, nobody is quarantined.
-import type { LaneState, ShardState } from "./store.ts";
+import type { LaneState, ShardProgress, ShardState } from "./store.ts";
 
 export function freshLane(): LaneState {
   return { starts: 0, lastInstance: "", trial: undefined };
 }
 
-export function freshState(): Omit<ShardState, "boots"> {
+export function freshProgress(): ShardProgress {
   return {
     epoch: 0,
     offset: 0,
     incarnation: "",
     frameTimeMs: 0,
+    era: 0,
     receivedAtMs: 0,
     gaps: [],
     holes: [],
     lanes: { live: freshLane(), fill: freshLane() },
     parts: [],
     poison: { sinceMs: 0, lines: 0 },
-    quarantined: [],
-    purging: [],
     replays: [],
   };
+}
+
+export function freshState(): Omit<ShardState, "boots"> {
+  return { ...freshProgress(), quarantined: [], purging: [] };
 }

@@ -26,7 +26,7 @@ import { compareTexts } from "./order.ts";
 import { count, decodeDead, encodeDead, letterFacts, pack, unpack, type LetterFacts } from "./rows.ts";
 import {
   lettersBytesMost,
-  partsPerRecord,
+  partsPerFrame,
   type DeadCount,
   type DeadLetter,
   type LetterPlace,
@@ -58,11 +58,11 @@ export class DeadLetters {
     this.#state = state;
   }
 
-  /** A place that is taken is that of a letter of a record before (adopt), whose frames had the same numbers. */
+  /** A place that is taken is that of another letter of the same line: none makes room. */
   put(letter: DeadLetter): void {
     let key = deadKey(letter.sequence, letter.part);
     for (let part = letter.part; this.#factsOf(key) !== undefined; ) {
-      part += partsPerRecord;
+      part += partsPerFrame;
       key = deadKey(letter.sequence, part);
     }
     this.#set(key, encodeDead(letter));

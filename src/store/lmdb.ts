@@ -19,6 +19,7 @@ import {
   type Decision,
 } from "./decisions.ts";
 import { Environment, type SpaceUsed, type State } from "./environment.ts";
+import { withNamedLetters } from "./eras.ts";
 import type { ShardHead } from "./head.ts";
 import { findStored } from "./find.ts";
 import { planForget, type ForgetPlace } from "./forget.ts";
@@ -36,10 +37,10 @@ import {
 import { areNamed, livingSeries } from "./names.ts";
 import { areOpen } from "./letters.ts";
 import { KeptBlobs, type BlobsOfReader } from "./kept-blobs.ts";
-import { keyedKey } from "./keys.ts";
+import { bootKey, keyedKey } from "./keys.ts";
 import { RecordTime } from "./record-time.ts";
 import { planRetire } from "./retire.ts";
-import { decodeNumber } from "./rows.ts";
+import { decodeBoot, decodeNumber } from "./rows.ts";
 import { readState, turn, ViewSnapshot } from "./snapshot.ts";
 import { LmdbUpkeep, type UpkeepOptions } from "./upkeep.ts";
 import {
@@ -63,6 +64,7 @@ import {
   type StoreEngine,
 } from "./store.ts";
 import { deletedOf, hasTombstone, shownName, someSeries } from "./tombstones.ts";
+import { isAppliedTwice, type AppliedBefore } from "./twice.ts";
 
 /** Others change a shard a few times a second at most: more than this many in a row is no race but a fault. */
 const triesMax = 100;
@@ -205,7 +207,8 @@ class Shard implements LmdbShardStore {
       if (commit.epoch !== epoch) return { answer: { kind: "fenced", epoch } };
       const refused = commitRefused(now.head, commit);
       if (refused !== undefined) return { answer: refused };
-      const { ids, head, writes } = planCommit(now, commit);
+      if (isAppliedTwice(appliedBefore(now), commit)) return { answer: { kind: "at", offset: commit.from } };
+      const { ids, head, writes } = planCommit(now, withNamedLetters(now.head.era, commit));
       return { answer: { kind: "ok", ids }, change: { head, writes, budgeted: true } };
     });
     if (++this.#commits % commitsPerReaderCheck === 0) this.#environment.readerCheck();
@@ -364,6 +367,20 @@ function started(now: State, head: ShardHead, lane: Lane): Decision<ClaimResult>
   const state = { ...readState(now), epoch: head.epoch, lanes };
   const writes = { puts: [], removes: [] };
   return { answer: { kind: "claimed", state }, change: { head, writes, budgeted: false } };
+}
+
+function appliedBefore(now: State): AppliedBefore {
+  return {
+    boot(boot) {
+      const stored = now.get(bootKey(boot));
+      return stored === undefined ? undefined : decodeBoot(boot, stored).applied;
+    },
+    keyedAtMs(id) {
+      const stored = now.get(keyedKey(id));
+      return stored === undefined ? undefined : decodeNumber(stored);
+    },
+    isOpen: (place) => areOpen(now, [place])[0] === true,
+  };
 }
 
 function refused({ head: { owner } }: State): ClaimResult {

@@ -3,6 +3,7 @@
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
 import { notYet } from "./not-yet.ts";
+import { withNamedLetters } from "./eras.ts";
 import { applyGauges } from "./gauges.ts";
 import { mergeIntervals } from "./intervals.ts";
 import {
@@ -47,6 +48,7 @@ import {
   type ShardStore,
   type StoreEngine,
 } from "./store.ts";
+import { isAppliedTwice, type AppliedBefore } from "./twice.ts";
 
 /** All shards live as long as the engine: opening one again finds what was committed. */
 export function createMemoryEngine(): StoreEngine {
@@ -147,11 +149,13 @@ class MemoryShard implements ShardStore {
     return { kind: "refused", owner: owner?.node ?? "", mapVersion: owner?.mapVersion ?? 0 };
   }
 
-  async commit(commit: Commit): Promise<CommitResult> {
+  async commit(asked: Commit): Promise<CommitResult> {
     const disk = this.#disk;
-    if (commit.epoch !== disk.state.epoch) return { kind: "fenced", epoch: disk.state.epoch };
-    const refused = commitRefused(disk.state, commit);
+    if (asked.epoch !== disk.state.epoch) return { kind: "fenced", epoch: disk.state.epoch };
+    const refused = commitRefused(disk.state, asked);
     if (refused !== undefined) return refused;
+    if (isAppliedTwice(appliedBefore(disk), asked)) return { kind: "at", offset: asked.from };
+    const commit = withNamedLetters(disk.state.era, asked);
     const ids = Uint32Array.from(commit.newSeries, ({ tenant, name }) => this.#idOf(tenant, name));
     const idOf = (said: number) => (said >= newSeriesFlag ? (ids[said - newSeriesFlag] ?? 0) : said);
     const before = (id: number) => disk.gauges.get(id) ?? 0;
@@ -243,10 +247,11 @@ class MemoryShard implements ShardStore {
     const { keyed, boots, ledger, dead, state } = this.#disk;
     const forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0 };
     if (epoch !== state.epoch) return forgotten;
+    const waits = state.gaps.length > 0;
     for (const [id, appliedAtMs] of keyed)
-      if (appliedAtMs < nowMs - keyedKeptMs && keyed.delete(id)) forgotten.keyed++;
+      if (!waits && appliedAtMs < nowMs - keyedKeptMs && keyed.delete(id)) forgotten.keyed++;
     for (const [boot, { lastAppliedMs }] of boots)
-      if (lastAppliedMs < nowMs - bootKeptMs && boots.delete(boot)) forgotten.boots++;
+      if (!waits && lastAppliedMs < nowMs - bootKeptMs && boots.delete(boot)) forgotten.boots++;
     for (const [key, { minute }] of ledger)
       if (minute * 1000 < nowMs - ledgerKeptMs && ledger.delete(key)) forgotten.ledger++;
     for (const [key, { receivedAtMs }] of dead)
@@ -310,6 +315,14 @@ function addToLedger({ ledger }: Disk, rows: readonly LedgerRow[]): void {
     ledger.set(key, { ...row, count: row.count + (ledger.get(key)?.count ?? 0) });
   }
   for (const [key, { count }] of ledger) if (count === 0) ledger.delete(key);
+}
+
+function appliedBefore({ boots, keyed, dead }: Disk): AppliedBefore {
+  return {
+    boot: (boot) => boots.get(boot)?.applied,
+    keyedAtMs: (id) => keyed.get(hexOf(id)),
+    isOpen: ({ sequence, part }) => dead.has(keyOfLetter({ sequence, part })),
+  };
 }
 
 function hexOf(id: Uint8Array): string {

@@ -14,7 +14,8 @@ export async function isAnotherRecord(
     return `the stream was made anew (it was ${incarnation}, it is ${stream.incarnation})`;
   if (stream.lastSequence < offset) return `it ends at ${stream.lastSequence}, before the offset ${offset}`;
   const frame = await bus.frameAt(shard, offset);
-  return frame === undefined || frame.timeMs === frameTimeMs
+  // 0: the record was adopted, and nothing was committed since.
+  return frame === undefined || frameTimeMs === 0 || frame.timeMs === frameTimeMs
     ? undefined
     : `frame ${offset} is of another time than the one that was committed`;
 }

@@ -24,17 +24,22 @@ import type {
   FoundSeries,
   LedgerRow,
   ReadColumn,
+  ShardProgress,
   ShardState,
   Snapshot,
   TenantSize,
 } from "./store.ts";
 import { SnapshotClosed } from "./store.ts";
 
+export function readProgress({ head }: State): ShardProgress {
+  const { owner: _owner, nextBlock: _block, nextNode: _node, blobs: _blobs, ...progress } = head;
+  return progress;
+}
+
 export function readState(now: State): ShardState {
-  const { owner: _owner, nextBlock: _block, nextNode: _node, blobs: _blobs, ...state } = now.head;
   const boots: BootApplied[] = [];
   for (const { key, value } of rowsOf(now, tableRange("boot"))) boots.push(decodeBoot(bootOfKey(key), value));
-  return { ...state, boots, quarantined: readQuarantined(now), purging: readTombstones(now) };
+  return { ...readProgress(now), boots, quarantined: readQuarantined(now), purging: readTombstones(now) };
 }
 
 export class ViewSnapshot implements Snapshot {
@@ -62,6 +67,10 @@ export class ViewSnapshot implements Snapshot {
 
   state(): Promise<ShardState> {
     return this.#ask(async (view) => readState(view));
+  }
+
+  progress(): Promise<ShardProgress> {
+    return this.#ask(async (view) => readProgress(view));
   }
 
   findNodes(tenant: string, pattern: string, most: number): Promise<FoundNode[]> {

@@ -77,8 +77,10 @@ export interface ShardState {
   offset: number;
   /** Of the stream that the offset counts; empty before the first commit. */
   incarnation: string;
-  /** The broker's time stamp of the frame at the offset, ms; 0 before the first. */
+  /** The broker's time stamp of the frame at the offset, ms; 0 before the first, and where a record was adopted. */
   frameTimeMs: number;
+  /** How often another record was adopted (eras.ts). */
+  era: number;
   /** receivedAtMs of the newest frame applied. */
   receivedAtMs: number;
   boots: BootApplied[];
@@ -95,3 +97,6 @@ export interface ShardState {
   purging: string[];
   replays: Replay[];
 }
+
+/** How far a shard is: the state without its lists, which may be long. */
+export type ShardProgress = Omit<ShardState, "boots" | "quarantined" | "purging">;

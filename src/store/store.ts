@@ -12,7 +12,7 @@
 // C7. A range that is set aside as a gap is filled by commits that shrink it, so each frame of it counts once too. The
 //     offset never goes back while the record is the same.
 // C8. What a replay has rebuilt takes the place of what was there in one change; until then readers see what was there.
-import type { Interval, Lane, BootApplied, Replay, ShardState, Trial } from "./state.ts";
+import type { Interval, Lane, BootApplied, Replay, ShardProgress, ShardState, Trial } from "./state.ts";
 import type { Deltas } from "../kernel/kernel.ts";
 import type { Door, Kind } from "../metric/frame.ts";
 import type { LadderRules } from "../metric/ladder-rules.ts";
@@ -56,10 +56,11 @@ export interface LedgerRow {
 }
 
 export interface DeadLetter {
+  /** In a commit: of its frame. As it is read: the name's (eras.ts). */
   sequence: number;
   /**
-   * Position within the frame, so that (sequence, part) names the letter. Where a record before (adopt) left an open letter
-   * of that name, the store adds partsPerRecord.
+   * Position within the frame, so that (sequence, part) names the letter. Where a letter of that name is open already, the
+   * store adds partsPerFrame.
    */
   part: number;
   tenant: string;
@@ -87,9 +88,9 @@ export interface DeadCount {
 export const lettersBytesMost = 16 << 20;
 
 /** More than a frame has lines. */
-export const partsPerRecord = 1 << 20;
+export const partsPerFrame = 1 << 20;
 
-/** Names a dead letter. */
+/** Names a dead letter, for good: as it is read. */
 export interface LetterPlace {
   sequence: number;
   part: number;
@@ -171,7 +172,8 @@ export type CommitResult =
   | { kind: "fenced"; epoch: number }
   /**
    * Of the live lane: the offset is elsewhere, or `fromLines` is. Of the fill lane: no gap begins behind `from`, or it
-   * ends before `to`, or `fromLines` is elsewhere.
+   * ends before `to`, or `fromLines` is elsewhere. Of both: the other lane has applied a frame or a letter of it
+   * meanwhile. Whoever starts over sees it (`resume`).
    */
   | { kind: "at"; offset: number };
 
@@ -206,8 +208,8 @@ export interface ShardStore {
   ): Promise<Changed>;
   /**
    * The record is another one now: goes on behind `offset` of `incarnation`, whose frame there is of `frameTimeMs` (0:
-   * there is none). `hole` (of the old record) is written down;
-   * gaps go, as holes; replays are given up. Dead letters stay.
+   * there is none). `hole` (of the old record) is written down; gaps go, as holes; replays are given up. Dead letters
+   * stay, and keep their names (eras.ts): the era is the next one.
    */
   adopt(
     epoch: number,
@@ -250,9 +252,9 @@ export interface ShardStore {
   /** Which of these keyed ids were applied in the last 24 h (of `nowMs`). */
   keyedApplied(ids: readonly Uint8Array[], nowMs: number): Promise<boolean[]>;
   /**
-   * Throws away keyed ids older than 24 h, boots not heard of for 30 d, and ledger minutes and dead letters older than
-   * 35 d; bounded work per call, says how much: call again while it is more than nothing. With an old epoch it does
-   * nothing.
+   * Throws away keyed ids older than 24 h, boots not heard of for 30 d (neither while there are gaps: their frames may be
+   * copies), and ledger minutes and dead letters older than 35 d; bounded work per call, says how much: call again while
+   * it is more than nothing. With an old epoch it does nothing.
    */
   forget(epoch: number, nowMs: number): Promise<Forgotten>;
   /**
@@ -385,6 +387,8 @@ export class SnapshotClosed extends Error {}
  */
 export interface Snapshot {
   state(): Promise<ShardState>;
+  /** For who asks often: tenants that end make a state longer, not this. */
+  progress(): Promise<ShardProgress>;
   /**
    * Nodes that match a Graphite pattern (src/metric/glob.ts), one per path, sorted by path as UTF-8 bytes. At most
    * `most`; where there are more, which ones is not said. Tagged series are found by patterns that have a `;`. Series

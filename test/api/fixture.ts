@@ -1,5 +1,5 @@
 // A snapshot over plain values: for tests of what is answered, where a store engine would only be in the way.
-import { freshState } from "../../src/store/lanes.ts";
+import { freshProgress } from "../../src/store/lanes.ts";
 import {
   valueColumns,
   type Cells,
@@ -22,17 +22,17 @@ export function snapshotOf(
   const all = Object.entries(content).flatMap(([tenant, series]) =>
     Object.entries(series).map(([name, points]) => ({ tenant, name, points })),
   );
+  const progress = {
+    ...freshProgress(),
+    epoch: 1,
+    offset: state.offset ?? 0,
+    incarnation: "test",
+    frameTimeMs: state.frameTimeMs ?? 0,
+    receivedAtMs: state.frameTimeMs ?? 0,
+  };
   return {
-    state: () =>
-      Promise.resolve({
-        ...freshState(),
-        epoch: 1,
-        offset: state.offset ?? 0,
-        incarnation: "test",
-        frameTimeMs: state.frameTimeMs ?? 0,
-        receivedAtMs: state.frameTimeMs ?? 0,
-        boots: [],
-      }),
+    state: () => Promise.resolve({ ...progress, boots: [], quarantined: [], purging: [] }),
+    progress: () => Promise.resolve(progress),
     deadCounts: () => Promise.resolve([]),
     tenantSize: () =>
       Promise.resolve({ series: 0, points: 0, bytes: 0, oldest: undefined, newest: undefined }),

@@ -77,6 +77,7 @@ export async function compareNames(
   pairs: readonly Pair[],
 ): Promise<void> {
   assert.deepEqual(await tested.state(), await memory.state());
+  assert.deepEqual(await tested.progress(), await memory.progress());
   assert.deepEqual((await tested.tenants()).toSorted(), (await memory.tenants()).toSorted());
   await compareLetters(tested, memory);
   const ids = new Map(pairs.map((pair) => [pair.memory, pair.tested]));

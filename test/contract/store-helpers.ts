@@ -86,6 +86,13 @@ export async function claimed(store: ShardStore, node = "n1", mapVersion = 1): P
   return result.state;
 }
 
+/** Of a store whose epoch this is. */
+export async function stateOf(store: ShardStore, epoch: number): Promise<ShardState> {
+  const result = await store.resume(epoch);
+  assert(result.kind === "claimed", JSON.stringify(result));
+  return result.state;
+}
+
 /** Ids of the commit's new series. */
 export async function committed(store: ShardStore, commit: Commit): Promise<number[]> {
   const result = await store.commit(commit);

@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
-import { newSeriesFlag, type Commit, type GaugeChange } from "../../src/store/store.ts";
+import {
+  newSeriesFlag,
+  type Commit,
+  type GaugeChange,
+  type Interval,
+  type Lane,
+  type ShardStore,
+} from "../../src/store/store.ts";
 import { difference } from "./store-gauges.ts";
 import { sketchOf } from "./store-sketches.ts";
 import {
@@ -12,6 +19,7 @@ import {
   forgotten,
   hourMs,
   key,
+  stateOf,
   withSnapshot,
   type Case,
   type World,
@@ -40,9 +48,9 @@ async function compareHistories(world: World, shard: number, random: Random): Pr
   const known = new Set<number>();
   let refused = 0;
   let nowMs = 1000;
-  for (let i = 0; i < 60; i++) {
+  for (let i = 0; i < 90; i++) {
     nowMs += random.below(10 * hourMs);
-    const action = random.below(10);
+    const action = random.below(14);
     if (action === 0) {
       const owner = { node: pick(["n1", "n2"]), mapVersion: random.below(1 + i / 10), instance: "i" };
       const result = await tested.claim(owner);
@@ -54,12 +62,22 @@ async function compareHistories(world: World, shard: number, random: Random): Pr
       await tested.close();
       engine = await world.reopen();
       tested = await engine.openShard(shard);
+    } else if (action === 3) {
+      const change = laneChange(random, epoch, offset, nowMs);
+      assert.deepEqual(await change(tested), await change(memory));
+      ({ offset } = await stateOf(memory, epoch));
     } else {
-      const commit = randomCommit(random, { epoch, offset, known: [...known], nowMs });
+      const { gaps, parts } = await stateOf(memory, epoch);
+      const [first] = random.below(2) === 0 ? pick([...gaps, []]) : [];
+      const lane = first === undefined ? "live" : "fill";
+      const from = first === undefined ? offset : first - 1;
+      const fromLines = parts.find(({ sequence }) => sequence === from + 1)?.lines ?? 0;
+      const at = { epoch, from, fromLines, lane, known: [...known], nowMs } as const;
+      const commit = randomCommit(random, at);
       const result = await tested.commit(commit);
       assert.deepEqual(result, await memory.commit(commit));
       if (result.kind === "ok") {
-        offset = commit.to;
+        if (lane === "live") offset = commit.to;
         for (const id of result.ids) known.add(id);
       } else refused++;
       const ids = Array.from({ length: 4 }, (_, n) => new Uint8Array(16).fill(n));
@@ -72,9 +90,48 @@ async function compareHistories(world: World, shard: number, random: Random): Pr
   await tested.close();
 }
 
+/** What the lanes know beside commits. */
+function laneChange(
+  random: Random,
+  of: number,
+  offset: number,
+  nowMs: number,
+): (store: ShardStore) => Promise<unknown> {
+  const epoch = of - (random.below(8) === 0 ? 1 : 0);
+  const lane = random.below(2) === 0 ? "live" : "fill";
+  const trial = { sequence: offset + 1, from: 0, to: 1 + random.below(2) };
+  const skipTo = offset + 1 + random.below(9);
+  const adopted = random.below(offset + 1);
+  const hole: Interval | undefined = random.below(2) === 0 ? undefined : [offset + 1, offset + 2];
+  switch (random.below(7)) {
+    case 0:
+      return (store) => store.startFill(epoch, "i2");
+    case 1:
+      return (store) => store.resume(epoch);
+    case 2:
+      return (store) => store.settled(epoch, lane);
+    case 3:
+      return (store) => store.attempt(epoch, lane, trial);
+    case 4:
+      return (store) => store.attempt(epoch, lane, undefined);
+    case 5:
+      return (store) => store.adopt(epoch, { incarnation: "i1", offset: adopted, frameTimeMs: 0, hole });
+    default:
+      return (store) =>
+        store.skip(epoch, skipTo, { incarnation: "i1", frameTimeMs: nowMs, receivedAtMs: nowMs });
+  }
+}
+
 function randomCommit(
   random: Random,
-  at: { epoch: number; offset: number; known: readonly number[]; nowMs: number },
+  at: {
+    epoch: number;
+    from: number;
+    fromLines: number;
+    lane: Lane;
+    known: readonly number[];
+    nowMs: number;
+  },
 ): Commit {
   const name = () =>
     Array.from({ length: 1 + random.below(3) }, () => ["a", "b", "c", "d1", "ü"][random.below(5)]).join(".") +
@@ -110,13 +167,18 @@ function randomCommit(
     ...(newSeries.length > 0 && random.below(3) === 0 ? [newSeriesFlag] : []),
   ].map(gauge);
   const wrong = random.below(8);
-  const from = at.offset + (wrong === 0 ? 1 : 0);
+  const from = at.from + (wrong === 0 ? 1 : 0);
+  const part = random.below(8) === 0 ? { partLines: 1 + random.below(5) } : {};
   return commitOf(at.epoch - (wrong === 1 ? 1 : 0), from, from + 1 + random.below(5), {
+    ...part,
+    fromLines: at.fromLines + (wrong === 2 ? 1 : 0),
+    lane: at.lane,
     newSeries,
     deltas: { ...columns(rows), sketches },
     gauges,
     boots: Array.from({ length: random.below(3) }, () => {
-      const n = random.below(50);
+      // Mostly a new one: what was applied already is refused.
+      const n = random.below(8) === 0 ? random.below(50) : random.below(1_000_000);
       return { boot: `0${random.below(3)}`, applied: [[n, n + random.below(4)]], lastAppliedMs: at.nowMs };
     }),
     keyed: Array.from({ length: random.below(2) }, () => ({

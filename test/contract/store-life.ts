@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { parseLadder, type Ladder } from "../../src/metric/bucket.ts";
 import { compileLadderRules, type LadderRules, type SchemasSince } from "../../src/metric/ladder-rules.ts";
-import type { ShardStore, StoreEngine, UpkeepStep, UpkeepTask } from "../../src/store/store.ts";
+import type { ShardReader, ShardStore, StoreEngine, UpkeepStep, UpkeepTask } from "../../src/store/store.ts";
 import { claimed, columns, commitOf, committed, key, withSnapshot, type RowInput } from "./store-helpers.ts";
 
 /** A midnight: epoch seconds. */
@@ -86,6 +86,12 @@ export class Owner {
 
 const stepsMost = 20_000;
 
+export function leastMultiple(a: number, b: number): number {
+  let multiple = a;
+  while (multiple % b !== 0) multiple += a;
+  return multiple;
+}
+
 /** Every step until there is nothing to do; `between` runs after each. */
 export async function upkeepUntilIdle(
   engine: StoreEngine,
@@ -121,4 +127,15 @@ export async function sums(
     const cells = await snapshot.fetch([series.id], { start, stepSeconds, width });
     return Array.from(cells.sum, (sum, i) => (cells.points[i] === 0 ? null : sum));
   });
+}
+
+/** One engine of the two. */
+export interface Side {
+  engine: StoreEngine;
+  store: ShardStore;
+  reader: ShardReader;
+}
+
+export async function sideOf(engine: StoreEngine): Promise<Side> {
+  return { engine, store: await engine.openShard(0), reader: await engine.openReader(0) };
 }

@@ -3,7 +3,13 @@
 // V1. Values are multiples of 1/8, so no order of adding makes a difference.
 // V2. Time of the record only goes on.
 import type { Random } from "../../src/base/random.ts";
-import { newSeriesFlag, type Commit, type GaugeChange } from "../../src/store/store.ts";
+import {
+  newSeriesFlag,
+  type Commit,
+  type GaugeChange,
+  type Lane,
+  type ShardState,
+} from "../../src/store/store.ts";
 import type { Pair, Range } from "./store-compare.ts";
 import { difference } from "./store-gauges.ts";
 import { columns, commitOf, key, type RowInput } from "./store-helpers.ts";
@@ -60,6 +66,20 @@ export class Chance {
 
   jump(): void {
     this.now += this.random.below(this.pick([600, 600, hour, 6 * hour, 2 * day, 12 * day]));
+  }
+
+  skip(offset: number): {
+    to: number;
+    at: { incarnation: string; frameTimeMs: number; receivedAtMs: number };
+  } {
+    const to = offset + 1 + this.random.below(12);
+    return { to, at: { incarnation: "i1", frameTimeMs: to, receivedAtMs: this.now * 1000 } };
+  }
+
+  /** Where a commit of one lane or the other begins. */
+  #lane({ offset, gaps }: Pick<ShardState, "offset" | "gaps">): { offset: number; lane: Lane } {
+    const [first] = this.random.below(2) === 0 ? this.pick([...gaps, []]) : [];
+    return first === undefined ? { offset, lane: "live" } : { offset: first - 1, lane: "fill" };
   }
 
   range(stepSeconds: number, around: number, width: number): Range {
@@ -119,10 +139,11 @@ export class Chance {
 
   /** The same commit with either engine's ids. */
   commit(
-    at: { epoch: number; offset: number },
+    state: ShardState,
     pairs: readonly Pair[],
-  ): { tested: Commit; memory: Commit; rows: RowInput[] } {
+  ): { lane: Lane; tested: Commit; memory: Commit; rows: RowInput[] } {
     const { random } = this;
+    const { offset, lane } = this.#lane(state);
     this.now += random.below(this.pick([1, 10, 60]));
     const newSeries = Array.from({ length: random.below(6) }, () => {
       const tag = random.below(6) === 0 ? ";k=v" : "";
@@ -162,8 +183,9 @@ export class Chance {
         );
     }
     const wrong = random.below(30);
-    const from = at.offset + (wrong === 0 ? 1 : 0);
+    const from = offset + (wrong === 0 ? 1 : 0);
     const more: Partial<Commit> = {
+      lane,
       receivedAtMs: this.now * 1000 + random.below(1000),
       newSeries,
       boots: Array.from({ length: random.below(2) }, () => ({
@@ -192,9 +214,10 @@ export class Chance {
         bytes: random.bytes(random.below(20)),
       })),
     };
-    const epoch = at.epoch - (wrong === 1 ? 1 : 0);
+    const epoch = state.epoch - (wrong === 1 ? 1 : 0);
     const to = from + 1 + random.below(3);
     return {
+      lane,
       rows: [...rows, ...gaugeRows],
       tested: commitOf(epoch, from, to, {
         ...more,

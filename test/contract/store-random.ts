@@ -9,19 +9,23 @@ import { longestSpan, type Ladder } from "../../src/metric/bucket.ts";
 import { ladderAt, type LadderRules } from "../../src/metric/ladder-rules.ts";
 import { storedOutput } from "../../src/metric/outputs.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
-import type {
-  ShardReader,
-  ShardStore,
-  ShardUpkeep,
-  Snapshot,
-  StoreEngine,
-  UpkeepTask,
-} from "../../src/store/store.ts";
+import type { ShardStore, ShardUpkeep, Snapshot, UpkeepTask } from "../../src/store/store.ts";
 import { dropSome, letterChanges, purgeWhole } from "./store-random-letters.ts";
 import { Chance, endings, prefixes, standard, tenants } from "./store-random-input.ts";
 import { compareCells, compareNames, compareSize, type Pair, type Range } from "./store-compare.ts";
-import { forgotten, type World } from "./store-helpers.ts";
-import { day, hour, ladderOf, rulesOf, t0, upkeepUntilIdle, type RulesSince } from "./store-life.ts";
+import { forgotten, stateOf, type World } from "./store-helpers.ts";
+import {
+  day,
+  hour,
+  ladderOf,
+  leastMultiple,
+  rulesOf,
+  sideOf,
+  t0,
+  upkeepUntilIdle,
+  type RulesSince,
+  type Side,
+} from "./store-life.ts";
 
 /** What a life had in it, to see that it was one. */
 export type Lived = Record<string, number>;
@@ -29,17 +33,6 @@ export type Lived = Record<string, number>;
 interface Known extends Pair {
   /** No rung of its ladder must hold anything of it after this second. */
   heldUntil: number;
-}
-
-/** One engine of the two. */
-interface Side {
-  engine: StoreEngine;
-  store: ShardStore;
-  reader: ShardReader;
-}
-
-async function sideOf(engine: StoreEngine): Promise<Side> {
-  return { engine, store: await engine.openShard(0), reader: await engine.openReader(0) };
 }
 
 export class Life {
@@ -80,6 +73,7 @@ export class Life {
       [50, "commit", () => this.#commit()],
       [3, "burst", () => this.#burst()],
       [4, "claim", () => this.#claim()],
+      [2, "skip", () => this.#skip()],
       [4, "jump", async () => this.#chance.jump()],
       [14, "some upkeep", () => this.#someUpkeep()],
       [5, "two upkeeps", () => this.#twoUpkeeps()],
@@ -118,9 +112,17 @@ export class Life {
     if (result.kind === "claimed") ({ epoch: this.#epoch, offset: this.#offset } = result.state);
   }
 
+  async #skip(): Promise<void> {
+    const { to, at } = this.#chance.skip(this.#offset);
+    for (const { store } of [this.#tested, this.#memory])
+      assert.equal(await store.skip(this.#epoch, to, at), "ok");
+    this.#offset = to;
+  }
+
+  /** Of one lane or the other. */
   async #commit(): Promise<void> {
-    const at = { epoch: this.#epoch, offset: this.#offset };
-    const { rows, ...commits } = this.#chance.commit(at, this.#pairs);
+    const state = await stateOf(this.#memory.store, this.#epoch);
+    const { rows, lane, ...commits } = this.#chance.commit(state, this.#pairs);
     const letters = await this.#both((_, now) => letterChanges(this.#chance, now));
     const tested = { ...commits.tested, ...letters };
     const memory = { ...commits.memory, ...letters };
@@ -132,7 +134,8 @@ export class Life {
       this.#count("refused");
       return;
     }
-    this.#offset = tested.to;
+    this.#count(lane);
+    if (lane === "live") this.#offset = tested.to;
     this.#recorded = this.#chance.now;
     for (const [i, { tenant, name }] of tested.newSeries.entries())
       this.#name(tenant, Buffer.from(name).toString(), result.ids[i] ?? 0, expected.ids[i] ?? 0);
@@ -437,10 +440,4 @@ export class Life {
 
 function ascending(a: number, b: number): number {
   return a - b;
-}
-
-function leastMultiple(a: number, b: number): number {
-  let multiple = a;
-  while (multiple % b !== 0) multiple += a;
-  return multiple;
 }

@@ -82,7 +82,15 @@ export function rememberCases(f: Case): void {
       ],
       30,
     );
-    await apply([[0, 30]], 30, [[0, 30]], 30);
+    await apply(
+      [
+        [11, 19],
+        [21, 30],
+      ],
+      30,
+      [[0, 30]],
+      30,
+    );
     await committed(
       store,
       commitOf(epoch, offset, offset + 1, {
@@ -128,8 +136,8 @@ export function rememberCases(f: Case): void {
     await committed(store, commitOf(epoch, 1, 2, { keyed: [{ id: b, appliedAtMs: atMs + 26 * hourMs }] }));
     assert.deepEqual(await store.forget(epoch, atMs + 26 * hourMs), nothingForgotten);
     assert.deepEqual(await known(atMs + 27 * hourMs), [false, true, false]);
-    // The same again at the same time.
-    await committed(store, commitOf(epoch, 2, 3, { keyed: [{ id: b, appliedAtMs: atMs + 26 * hourMs }] }));
+    const again = commitOf(epoch, 2, 3, { keyed: [{ id: b, appliedAtMs: atMs + 50 * hourMs }] });
+    assert.deepEqual(await store.commit(again), { kind: "at", offset: 2 });
     assert.deepEqual(await store.forget(epoch, atMs + 60 * hourMs), { ...nothingForgotten, keyed: 1 });
     assert.deepEqual(await store.forget(epoch, atMs + 60 * hourMs), nothingForgotten);
     assert.deepEqual(await known(atMs + 26 * hourMs), [false, false, false]);

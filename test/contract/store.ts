@@ -12,6 +12,7 @@ import { randomCases } from "./store-random-cases.ts";
 import { rememberCases } from "./store-remember.ts";
 import { rulesCases } from "./store-rules.ts";
 import { statsdCases } from "./store-statsd.ts";
+import { twiceCases } from "./store-twice.ts";
 import { upkeepCases } from "./store-upkeep.ts";
 
 export function storeContract(engineName: string, makeWorld: () => Promise<World>): void {
@@ -27,6 +28,7 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
   };
   claimCases(f);
   lanesCases(f);
+  twiceCases(f);
   rememberCases(f);
   lettersCases(f);
   namesCases(f);

@@ -8,6 +8,7 @@ import { seededRandom } from "../../src/base/random.ts";
 import { beginAnew, copyStore, dataFile, headOfCopy, shardFolder, spaceOf } from "../../src/store/copy.ts";
 import { Environment, type Writes } from "../../src/store/environment.ts";
 import { createLmdbEngine } from "../../src/store/lmdb.ts";
+import { commitOf } from "../contract/store-helpers.ts";
 import { withFolder } from "./lmdb-helpers.ts";
 
 const mapBytes = 256 << 20;
@@ -146,6 +147,26 @@ test("a copy that begins anew keeps its offset and its rows; any map may claim i
       `${Buffer.from("b1").toString("hex")} ${Buffer.from("x").toString("hex")}`,
     ]);
     await copy.close();
+  });
+});
+
+test("what a new record does not have is set aside no more, and no part of its frames is taken for done", async () => {
+  await withFolder(async (folder) => {
+    const engine = createLmdbEngine({ folder, mapBytes, clock });
+    const shard = await engine.openShard(0);
+    await shard.claim({ node: "a", mapVersion: 1, instance: "i" });
+    const at = { incarnation: "i1", frameTimeMs: 9, receivedAtMs: 9 };
+    assert.equal(await shard.skip(1, 9, at), "ok");
+    assert.equal((await shard.commit(commitOf(1, 9, 12, { partLines: 5 }))).kind, "ok");
+    assert.equal((await shard.commit(commitOf(1, 0, 3, { lane: "fill" }))).kind, "ok");
+    await shard.attempt(1, "live", { sequence: 13, from: 5, to: 6 });
+    await shard.close();
+    const head = await beginAnew(shardFolder(folder, 0), "new record", clock);
+    const { offset, gaps, holes, parts, lanes } = head;
+    assert.deepEqual(
+      { offset, gaps, holes, parts, trial: lanes.live.trial },
+      { offset: 12, gaps: [], holes: [[4, 9]], parts: [], trial: undefined },
+    );
   });
 });
 

@@ -40,11 +40,13 @@ if (role === "owner") {
       ]),
       boots: [{ boot: "aa", applied: [[offset + 1, to]], lastAppliedMs: 1 }],
       ledger: [{ tenant: "t1", door: "tcp", minute: 0, fate: "stored", reason: "", count: to - offset }],
+      // Of the commit before: there is always one.
+      retried: offset > 0 ? [{ sequence: offset, part: 0 }] : [],
       // Pages enough that a kill falls into the writing of them now and then.
       dead: [
         {
-          sequence: 1,
-          part: offset % 8,
+          sequence: to,
+          part: 0,
           tenant: "t1",
           door: "",
           reason: "",

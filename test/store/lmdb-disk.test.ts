@@ -20,8 +20,10 @@ test("pages that a killed reader held are given back", async () => {
     const { epoch } = await claimed(store);
     const write = async (from: number, to: number) => {
       for (let offset = from; offset < to; offset++) {
-        const dead = [{ ...letterOf(500_000), sequence: 1, part: offset % 3 }];
-        await committed(store, commitOf(epoch, offset, offset + 1, { dead }));
+        const dead = [{ ...letterOf(500_000), sequence: offset, part: 0 }];
+        // There are three at most.
+        const retried = offset < 3 ? [] : [{ sequence: offset - 3, part: 0 }];
+        await committed(store, commitOf(epoch, offset, offset + 1, { dead, retried }));
       }
       return store.space().fileBytes;
     };

@@ -147,6 +147,19 @@ test("a record that was rewound and grew again has another time at the offset, a
   await failsWith(world, /frame 5 is of another time/);
 });
 
+test("a record that was adopted is read from the place on that was chosen in it, and copies count once", async () => {
+  const world = await committed5();
+  world.bus.rewindStream(0, 3);
+  await world.recordMany(9, 100);
+  await failsWith(world, /frame 5 is of another time/);
+  const store = await world.engine.openShard(0);
+  const { epoch, incarnation } = await world.state();
+  assert.equal(await store.adopt(epoch, { incarnation, offset: 1, frameTimeMs: 0, hole: undefined }), "ok");
+  // Frames 2 and 3 are those that were there before.
+  assert.deepEqual(await world.runThrough(), { kind: "stopped", offset: 12 });
+  assert.deepEqual(await world.sums(), ["a 14 14"]);
+});
+
 test("a record that is rewound while the actor reads fails the shard", async () => {
   const world = await World.start();
   await world.recordMany(5);

@@ -2,9 +2,9 @@
 // a ladder is ever changed: what changes is put in its place, so a snapshot is a copy of lists.
 import type { Ladder } from "../../metric/bucket.ts";
 import { compareTexts } from "../order.ts";
-import { freshState } from "../lanes.ts";
+import { freshProgress } from "../lanes.ts";
 import { quarantinedOf } from "./letters.ts";
-import type { BootApplied, DeadLetter, LedgerRow, Owner, ShardState } from "../store.ts";
+import type { BootApplied, DeadLetter, LedgerRow, Owner, ShardProgress, ShardState } from "../store.ts";
 
 export interface Row {
   series: number;
@@ -35,7 +35,7 @@ export interface Reach {
 }
 
 export interface Disk {
-  state: Omit<ShardState, "boots" | "quarantined" | "purging"> & { owner: Owner | undefined };
+  state: ShardProgress & { owner: Owner | undefined };
   boots: Map<string, BootApplied>;
   /** Living series by id. */
   series: Map<number, Series>;
@@ -61,7 +61,7 @@ export interface Disk {
 
 export function freshDisk(): Disk {
   return {
-    state: { ...freshState(), owner: undefined },
+    state: { ...freshProgress(), owner: undefined },
     boots: new Map(),
     series: new Map(),
     ids: new Map(),
@@ -81,9 +81,9 @@ export function freshDisk(): Disk {
 
 export function stateOf(disk: Disk): ShardState {
   const boots = [...disk.boots.values()].sort((a, b) => compareTexts(a.boot, b.boot));
-  const { owner: _, ...state } = disk.state;
+  const { owner: _, ...progress } = disk.state;
   const purging = [...disk.tombstones].sort(compareTexts);
-  return structuredClone({ ...state, boots, quarantined: quarantinedOf(disk), purging });
+  return structuredClone({ ...progress, boots, quarantined: quarantinedOf(disk), purging });
 }
 
 /** Ids of the tenant's living series whose name is taken, by name. */

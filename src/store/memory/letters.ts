@@ -3,7 +3,7 @@ import { assert } from "../../base/assert.ts";
 import { compareTexts } from "../order.ts";
 import {
   lettersBytesMost,
-  partsPerRecord,
+  partsPerFrame,
   type Commit,
   type DeadCount,
   type DeadLetter,
@@ -21,8 +21,8 @@ export function applyLetters(disk: Disk, { dead, retried = [], quarantine = [] }
     assert(disk.dead.delete(keyOfLetter(place)), "letters that are retried are open");
   for (const { sequence, ...letter } of dead) {
     let { part } = letter;
-    // Of a record before.
-    while (disk.dead.has(keyOfLetter({ sequence, part }))) part += partsPerRecord;
+    // Another one of the same line.
+    while (disk.dead.has(keyOfLetter({ sequence, part }))) part += partsPerFrame;
     const bytes = Uint8Array.from(letter.bytes);
     disk.dead.set(keyOfLetter({ sequence, part }), { ...letter, sequence, part, bytes });
   }

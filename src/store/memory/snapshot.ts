@@ -15,6 +15,7 @@ import {
   type LedgerRow,
   type LetterPlace,
   type ReadColumn,
+  type ShardProgress,
   type ShardState,
   type Snapshot,
   type TenantSize,
@@ -43,6 +44,11 @@ export class MemorySnapshot implements Snapshot {
 
   async state(): Promise<ShardState> {
     return structuredClone(this.#state);
+  }
+
+  async progress(): Promise<ShardProgress> {
+    const { boots: _boots, quarantined: _quarantined, purging: _purging, ...progress } = this.#state;
+    return structuredClone(progress);
   }
 
   async findNodes(tenant: string, pattern: string, most: number): Promise<FoundNode[]> {
