@@ -15,6 +15,8 @@ const askActors = new Set<ControlQuestion["kind"]>([
   "shard-adopt",
   "dead-drop",
   "dead-release",
+  "replay-begin",
+  "replay-control",
 ]);
 
 /** Never rejects for an outage: `none` says why there is no answer. */

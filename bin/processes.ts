@@ -32,6 +32,7 @@ import { Supervisor } from "../cluster/supervisor.ts";
 import { createUpkeepPool } from "../cluster/upkeep-pool.ts";
 import { RulesSource } from "../cluster/upkeep-rules.ts";
 import { hurryBytesOf, Upkeep } from "../cluster/upkeep.ts";
+import { openAdmin } from "./admin/server.ts";
 import { ledgerOf } from "./ledger.ts";
 import { lockSpool, refuseHalfRestored, type HomeLock } from "./home.ts";
 import { clock, type ProcessContext, type Running } from "./process.ts";
@@ -105,7 +106,9 @@ export async function startCoordinator(context: ProcessContext): Promise<Running
   const { settings, log, counters } = context;
   refuseHalfRestored(settings);
   const budget = await budgetOf(settings);
+  const admin = await openAdmin(context);
   const bus = await connect(context, "coordinator");
+  admin.connected(bus);
   const coordinator = new Coordinator({
     bus,
     clock,
@@ -124,8 +127,12 @@ export async function startCoordinator(context: ProcessContext): Promise<Running
   await coordinator.start();
   await serveCounters(bus, counters);
   return {
-    addresses: { status: formatAddress(status.address) },
+    addresses: {
+      status: formatAddress(status.address),
+      ...(admin.address !== "" && { admin: admin.address }),
+    },
     async stop() {
+      await admin.close();
       await coordinator.stop();
       await status.close();
       await bus.close();

@@ -3,6 +3,7 @@ import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { QueuedRow } from "../src/store/books.ts";
 import type { Interval, LedgerRow, TenantSize } from "../src/store/store.ts";
 import type { ShardStatus } from "./child-parts.ts";
+import type { JobAnswer, JobQuestion } from "./job-messages.ts";
 import type { LetterAnswer, LetterQuestion } from "./letter-messages.ts";
 
 /** Of a shard as a whole. `dryRun`: only says what it would do. */
@@ -11,7 +12,7 @@ export type ShardQuestion = { shard: number } & (
   | { kind: "shard-skip" | "shard-adopt"; dryRun: boolean }
 );
 
-export type ControlQuestion = ShardQuestion | TenantQuestion | LetterQuestion;
+export type ControlQuestion = ShardQuestion | TenantQuestion | LetterQuestion | JobQuestion;
 
 export type TenantQuestion = { shard: number; tenant: string } & (
   | { kind: "series-list"; pattern: string; most: number }
@@ -46,6 +47,7 @@ export type ControlAnswer =
     }
   | { kind: "refused-lines"; lines: RefusedLine[] }
   | LetterAnswer
+  | JobAnswer
   | { kind: "shard-state"; status: ShardView }
   /** Its actor was ended, and starts again. */
   | { kind: "restarted" }
