@@ -54,13 +54,13 @@ async function watched(admin: AdminClient): Promise<Backfills> {
   }
 }
 
-function rowText({ shard, state, framesLeft, pointsPerSecond, etaMs, rate, why }: BackfillRow): string[] {
+function rowText({ shard, state, framesLeft, pointsPerSecond, doneAtMs, rate, why }: BackfillRow): string[] {
   return [
     String(shard),
     state,
     String(framesLeft),
     String(Math.round(pointsPerSecond)),
-    etaMs === null ? "?" : etaText(etaMs),
+    doneAtMs === undefined ? "?" : etaText(Math.max(0, doneAtMs - clock.nowMs())),
     String(rate),
     why,
   ];

@@ -21,7 +21,10 @@ import { allHomes } from "../src/tenant/routing.ts";
 import { rulesOf } from "../src/tenant/rules.ts";
 import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
+import { Fills } from "../cluster/fills.ts";
 import { Heads } from "../cluster/heads.ts";
+import { startProcess } from "../cluster/hosted-process.ts";
+import { startThread } from "../cluster/hosted.ts";
 import { ClusterNode } from "../cluster/node.ts";
 import { Purges } from "../cluster/purges.ts";
 import { ShardServices } from "../cluster/services.ts";
@@ -191,7 +194,21 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     counters,
     log,
   });
-  const verbs = new ShardVerbs({ bus, heads, supervisor, clock });
+  const fills = new Fills({
+    settings,
+    storeBytes: budgetBytes,
+    instance,
+    clock,
+    random,
+    counters,
+    log,
+    hosts: { thread: startThread, process: startProcess },
+    running: () => supervisor.running(),
+    wishOf: (shard) => supervisor.wishOf(shard).backfill,
+    limits: () => supervisor.limits,
+    readHead: (shard) => heads.look(shard, (snapshot) => snapshot.progress()),
+  });
+  const verbs = new ShardVerbs({ bus, heads, supervisor, fills, clock });
   const services = new ShardServices({
     bus,
     node: settings.node,
@@ -231,6 +248,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   await node.start();
   upkeep.start();
   purges.start();
+  fills.start();
   await control.start();
   await services.start();
   await serveCounters(bus, counters);
@@ -243,6 +261,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
       const [upkeepEnded] = await Promise.all([
         upkeep.stop(nodeStopMs),
         node.stop(nodeStopMs),
+        fills.stop(),
         control.stop(),
         purges.stop(),
       ]);

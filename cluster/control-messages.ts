@@ -5,6 +5,7 @@ import type { Interval, LedgerRow, TenantSize } from "../src/store/store.ts";
 import type { ShardStatus } from "./child-parts.ts";
 import type { JobAnswer, JobQuestion } from "./job-messages.ts";
 import type { LetterAnswer, LetterQuestion } from "./letter-messages.ts";
+import type { FillStatus } from "./fills.ts";
 
 /** Of a shard as a whole. `dryRun`: only says what it would do. */
 export type ShardQuestion = { shard: number } & (
@@ -86,6 +87,8 @@ export interface ShardView extends ShardStatus {
   behindMs: number | null;
   gaps: Interval[];
   gapFrames: number;
+  /** Where there are gaps and its actor runs. */
+  backfill: FillStatus | null;
   isolated: boolean;
   /** Ids of tenants whose lines go whole to dead letters. */
   quarantined: string[];

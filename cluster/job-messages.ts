@@ -1,9 +1,7 @@
-// What operators ask of a shard's long work, and what its node answers: filling gaps and replays. A family of
-// control-messages.ts. Whether it is paused, and how fast it may be, are wishes (shard-wish.ts).
-import type { Interval, Replay } from "../src/store/store.ts";
+// What operators ask of a shard's replays, and what its node answers: a family of control-messages.ts.
+import type { Replay } from "../src/store/store.ts";
 
 export type JobQuestion = { shard: number } & (
-  | { kind: "backfill-state" }
   | { kind: "replay-list" }
   /** [from, until), epoch seconds: the node rounds out to whole spans. `rate`: points a second. */
   | {
@@ -30,18 +28,12 @@ export interface JobProgress {
   etaMs: number | null;
 }
 
-export interface BackfillView extends JobProgress {
-  gaps: Interval[];
-  rate: number | "full";
-}
-
 export interface ReplayView extends Omit<Replay, "state"> {
   state: Replay["state"];
   job: JobProgress;
 }
 
 export type JobAnswer =
-  | { kind: "backfill"; backfill: BackfillView }
   | { kind: "replays"; replays: ReplayView[] }
   | { kind: "would-replay"; from: number; until: number; frames: number; bytes: number; series: number }
   | { kind: "replay-begun"; replay: Replay }
@@ -52,7 +44,7 @@ export type JobAnswer =
 export function decodeJobQuestion(asked: Record<string, unknown>): JobQuestion | undefined {
   const { kind, shard, tenant, from, until, rate = "full", dryRun, id, verb } = asked;
   if (!isCount(shard)) return undefined;
-  if (kind === "backfill-state" || kind === "replay-list") return { kind, shard };
+  if (kind === "replay-list") return { kind, shard };
   if (kind === "replay-begin") {
     if (typeof tenant !== "string" || !isCount(from) || !isCount(until)) return undefined;
     if (typeof dryRun !== "boolean" || !(rate === "full" || (isCount(rate) && rate > 0))) return undefined;

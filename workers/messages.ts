@@ -18,6 +18,8 @@ export interface ShardTask {
   limits: SeriesLimitsTold;
   /** What the shard's last actor here died of, in words; "" where it did not, or nobody knows. */
   lastDeath: string;
+  /** Not the shard's actor, but its fill lane, in an epoch of this node's; `rate`: points a second. */
+  fill?: { epoch: number; rate: FillRate };
   /** Done before anything else once the claim is there, and told when it is done. */
   first?: FirstDeed | undefined;
 }
@@ -25,6 +27,21 @@ export interface ShardTask {
 /** What its thread is started with: the task, and where it leaves its marks (src/base/actor-cell.ts). */
 export interface ShardThreadData extends ShardTask {
   cell: SharedArrayBuffer;
+}
+
+export type FillRate = number | "full";
+
+/** How far a fill lane is. */
+export interface FillProgress {
+  doing: "filling" | "waiting-store" | "waiting-bus";
+  /** In words; "" while it does not wait. */
+  waitsFor: string;
+  /** Of all gaps, when it looked last. */
+  framesLeft: number;
+  /** Committed by this thread. */
+  points: number;
+  isolated: boolean;
+  trial: { sequence: number; from: number; to: number } | undefined;
 }
 
 /**
@@ -46,6 +63,8 @@ export interface SeriesLimitsTold {
 export type ToShard =
   | { kind: "stop" }
   | { kind: "series-limits"; limits: SeriesLimitsTold }
+  /** To a fill lane. */
+  | { kind: "rate"; rate: FillRate }
   | ({ request: number } & Chore)
   /** The last lines of a tenant that the actor refused. */
   | { kind: "refused-lines"; request: number; tenant: string };
@@ -103,6 +122,9 @@ export type FromShard =
   /** Can't go on, and a restart won't help: for a person. */
   | { kind: "failed"; code: string; why: string }
   | { kind: "stopped"; offset: number }
+  | ({ kind: "filling" } & FillProgress)
+  /** No gap is left. */
+  | { kind: "filled" }
   /** The first deed is done. No gap: the shard was at the newest frame already. */
   | { kind: "skipped"; gap: Interval | undefined }
   /** Reading goes on behind `offset` of the record as it is now. */

@@ -1,7 +1,7 @@
 // One life of an actor: from a claim to the first thing that is not ok. S1 to S7 are shard-actor.ts's.
 import { Outage } from "../src/base/errors.ts";
 import { isAnotherRecord } from "../src/store/record.ts";
-import type { ShardState, ShardStore } from "../src/store/store.ts";
+import type { Interval, ShardState, ShardStore } from "../src/store/store.ts";
 import { Batch, type BatchCounts } from "./batch.ts";
 import { CommitPace } from "./commit-pace.ts";
 import { doChore, type Chores } from "./chores.ts";
@@ -340,7 +340,7 @@ export class Life {
         shard,
         incarnation: this.#incarnation,
         committed: this.#offset,
-        keep: this.#state.gaps,
+        keep: await this.#kept(),
         replayWindowMs,
       };
       const trimmed = await trimRecord(bus, clock, log, options);
@@ -361,6 +361,23 @@ export class Life {
       this.#batch.drop(ids);
       if (ids.length > 0) log.info({ shard, series: ids.length }, "series were retired");
       this.#nextRetireMs = now + (more ? forgetAgainMs : retireEveryMs);
+    }
+  }
+
+  /** What must stay in the record behind the offset: gaps as they are now, and what a replay still has to read. */
+  async #kept(): Promise<Interval[]> {
+    const reader = await this.#options.openReader();
+    try {
+      const snapshot = await reader.snapshot();
+      try {
+        const { gaps, offset, replays } = await snapshot.progress();
+        const building = replays.filter(({ state }) => state === "building");
+        return [...gaps, ...building.map(({ done }): Interval => [done + 1, Math.max(done + 1, offset)])];
+      } finally {
+        snapshot.close();
+      }
+    } finally {
+      await reader.close();
     }
   }
 

@@ -2,7 +2,8 @@
 import { Refused, type Asked, type Verb } from "../../src/api/operate.ts";
 import { allHomes } from "../../src/tenant/routing.ts";
 import { listTenants } from "../../src/tenant/admin.ts";
-import type { BackfillView, JobProgress, ReplayView } from "../../cluster/job-messages.ts";
+import type { FillStatus } from "../../cluster/fills.ts";
+import type { ReplayView } from "../../cluster/job-messages.ts";
 import { changeWish, type ShardWish } from "../../cluster/shard-wish.ts";
 import { askShard } from "../ask-shard.ts";
 import {
@@ -14,11 +15,12 @@ import {
   type Operator,
   type OperatorOf,
 } from "./operator.ts";
-import { notDone, rowOf } from "./shard-verbs.ts";
+import { notDone, rowOf, type ShardRow } from "./shard-verbs.ts";
 
 /** A shard with gaps. */
-export interface BackfillRow extends Omit<BackfillView, keyof JobProgress>, JobProgress {
-  shard: number;
+export interface BackfillRow extends FillStatus {
+  /** Points a second at most. */
+  rate: number | "full";
 }
 
 export interface ReplayRow extends Omit<ReplayView, "tenant"> {
@@ -60,12 +62,26 @@ async function backfills(operator: OperatorOf): Promise<object> {
   const unasked: Unasked[] = [];
   await Promise.all(
     allShards(at).map(async (shard) => {
-      const answer = await askShard(at.bus, { kind: "backfill-state", shard });
-      if (answer.kind !== "backfill") unasked.push({ shard, why: whyNot(answer) });
-      else if (answer.backfill.gaps.length > 0) rows.push({ shard, ...answer.backfill });
+      const row = await rowOf(at, shard);
+      if (!("gaps" in row)) unasked.push({ shard, why: row.why });
+      else if (row.gaps.length > 0) rows.push(backfillOf(row));
     }),
   );
   return { backfills: rows.sort((a, b) => a.shard - b.shard), unasked };
+}
+
+function backfillOf({
+  shard,
+  gaps,
+  gapFrames,
+  backfill,
+  wish,
+}: Extract<ShardRow, { gaps: unknown }>): BackfillRow {
+  const { rate, paused } = wish.backfill;
+  if (backfill !== null) return { ...backfill, rate };
+  const state = paused ? "paused" : "queued";
+  const none = { points: 0, pointsPerSecond: 0, doneAtMs: undefined };
+  return { shard, state, why: "", gaps, framesLeft: gapFrames, ...none, rate };
 }
 
 async function fill(
