@@ -156,6 +156,12 @@ export class RawSink implements LineSink {
       }
       if (!this.#owned && !this.#mayCome(route)) return done;
       let reason = lines.reason[i] as number;
+      if (route.kind === "refused" && runs === undefined && this.#own === undefined) {
+        const count = this.#ofOneKey(bytes, i);
+        this.#refuse(route, reason, bytes, i, count);
+        i += count - 1;
+        continue;
+      }
       if (route.kind === "unavailable" && reason !== reasonCode["no-key"]) {
         if (this.#lossy) {
           this.#refuse(route, reasonCode["unavailable"], bytes, i);
@@ -215,6 +221,20 @@ export class RawSink implements LineSink {
     batcher.appendLines(tenant.id, door, kind, text, rows);
     tally.accepted(batcher.shard, rows);
     return rows;
+  }
+
+  /** Rows from this one on that have its key: where that opens nothing, they are refused at once. Lines without one go singly. */
+  #ofOneKey(bytes: Buffer, row: number): number {
+    const { lines } = this.#options.router;
+    const from = lines.keyFrom[row] as number;
+    const to = lines.keyTo[row] as number;
+    let count = 1;
+    if (lines.reason[row] === reasonCode["no-key"]) return count;
+    for (let i = row + 1; i < lines.count; i++, count++) {
+      if (lines.reason[i] === reasonCode["no-key"]) break;
+      if (bytes.compare(bytes, lines.keyFrom[i], lines.keyTo[i], from, to) !== 0) break;
+    }
+    return count;
   }
 
   /** A6. A known key in front of a line that needs none is a key nevertheless: it says whose it is, and is not kept. */

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { askShard } from "../../bin/ask-shard.ts";
+import { deletePreview, weightOf } from "../../bin/tenant-leaving.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { systemRandom } from "../../src/base/random.ts";
 import { connectNats } from "../../src/bus/nats.ts";
@@ -103,6 +104,11 @@ test("deleted while it sends on every door: within a second everywhere, nothing 
   await activateTenant(bucket, gone.id);
   await flows(gone, doors);
   const before = await countsOf(system, gone);
+  const weight = await weightOf(bus, gone.id, [0, 1], Date.now());
+  assert.match(
+    deletePreview("gone", weight, 0),
+    /^tenant gone: \d+ series in shard \d; sends [\d,]+ points\/s now; gone for good on 1970/,
+  );
   await f(() => deleteTenant(bucket, gone.id, grace), 410, "tenant-deleted");
   await assert.rejects(system.render(gone.readKey, "out.*"), /render 410/);
   const listed = JSON.parse(await system.millrace("senders", "--deleted", "--json")) as {
