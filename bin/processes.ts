@@ -5,7 +5,7 @@ import { makeFolder } from "../src/base/folder.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import type { Bus } from "../src/bus/bus.ts";
-import { faultSubject, metricsSubject, tenantsBucket } from "../src/bus/subjects.ts";
+import { clusterBucket, faultSubject, metricsSubject, tenantsBucket } from "../src/bus/subjects.ts";
 import { createQueryPool } from "../src/api/pool.ts";
 import { createApi } from "../src/api/server.ts";
 import { Watermarks } from "../src/api/watermark.ts";
@@ -26,6 +26,7 @@ import { Heads } from "../cluster/heads.ts";
 import { startProcess } from "../cluster/hosted-process.ts";
 import { startThread } from "../cluster/hosted.ts";
 import { ClusterNode } from "../cluster/node.ts";
+import { Purges } from "../cluster/purges.ts";
 import { ShardServices } from "../cluster/services.ts";
 import { ShardVerbs } from "../cluster/shard-verbs.ts";
 import { readRestored } from "../cluster/restored.ts";
@@ -34,6 +35,7 @@ import { Supervisor } from "../cluster/supervisor.ts";
 import { createUpkeepPool } from "../cluster/upkeep-pool.ts";
 import { RulesSource } from "../cluster/upkeep-rules.ts";
 import { hurryBytesOf, Upkeep } from "../cluster/upkeep.ts";
+import { openAdmin } from "./admin/server.ts";
 import { ledgerOf } from "./ledger.ts";
 import { lockSpool, refuseHalfRestored, type HomeLock } from "./home.ts";
 import { clock, type ProcessContext, type Running } from "./process.ts";
@@ -107,7 +109,9 @@ export async function startCoordinator(context: ProcessContext): Promise<Running
   const { settings, log, counters } = context;
   refuseHalfRestored(settings);
   const budget = await budgetOf(settings);
+  const admin = await openAdmin(context);
   const bus = await connect(context, "coordinator");
+  admin.connected(bus);
   const coordinator = new Coordinator({
     bus,
     clock,
@@ -126,8 +130,12 @@ export async function startCoordinator(context: ProcessContext): Promise<Running
   await coordinator.start();
   await serveCounters(bus, counters);
   return {
-    addresses: { status: formatAddress(status.address) },
+    addresses: {
+      status: formatAddress(status.address),
+      ...(admin.address !== "" && { admin: admin.address }),
+    },
     async stop() {
+      await admin.close();
       await coordinator.stop();
       await status.close();
       await bus.close();
@@ -222,6 +230,15 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     clock,
     log,
   });
+  const purges = new Purges({
+    tenants: directory,
+    open: async () => ({ bucket: await bus.kv(tenantsBucket), kv: await bus.kv(clusterBucket) }),
+    supervisor,
+    shards: settings.shards,
+    clock,
+    counters,
+    log,
+  });
   const status = await openStatus({
     listen: settings.nodeListen,
     setting: "MILLRACE_NODE_LISTEN",
@@ -230,6 +247,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   });
   await node.start();
   upkeep.start();
+  purges.start();
   fills.start();
   await control.start();
   await services.start();
@@ -245,6 +263,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
         node.stop(nodeStopMs),
         fills.stop(),
         control.stop(),
+        purges.stop(),
       ]);
       await heads.close();
       await status.close();

@@ -12,7 +12,7 @@ import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { RecordedFrame } from "../src/bus/bus.ts";
 import type { DecodedFrame } from "../src/metric/frame.ts";
-import type { Lane, ShardState, ShardStore, Trial } from "../src/store/store.ts";
+import type { Lane, ShardState, ShardStore, Trial, TrialRange } from "../src/store/store.ts";
 import type { Batch, BatchCounts } from "./batch.ts";
 import { FrameLines } from "./frame-lines.ts";
 import { Isolation, Trials, type Step } from "./isolation.ts";
@@ -39,7 +39,7 @@ export interface LaneOptions {
   /** For N4. */
   poisonLetters: PoisonLetters;
   /** A trial begins, or is over. */
-  onTrial: (trial: Omit<Trial, "deaths"> | undefined) => void;
+  onTrial: (trial: TrialRange | undefined) => void;
 }
 
 type Tried = Extract<Step, { kind: "look" | "try" }>;
@@ -53,7 +53,7 @@ export class FrameLane {
   #state: ShardState;
   #batch: Batch;
   /** As the store has it. */
-  #trial: Omit<Trial, "deaths"> | undefined;
+  #trial: (TrialRange & Pick<Trial, "isUnderWay">) | undefined;
   #lastWords: string;
   /** Its starts are counted, and no commit was made since. */
   #isUnsettled: boolean;
@@ -123,8 +123,7 @@ export class FrameLane {
   async #tryStep(frame: Apart, step: Tried): Promise<LaneEnded | undefined> {
     const { from, to } = step.kind === "try" ? step : { from: 0, to: 0 };
     const { sequence } = frame.recorded;
-    // A frame with lines that were tried was looked into before: what is known of them is not written over.
-    if (step.kind === "try" || this.#trial?.sequence !== sequence) {
+    if (step.kind === "try" || !this.#wasLookedInto(sequence)) {
       const fenced = await this.#attempt({ sequence, from, to });
       if (fenced !== undefined) return fenced;
     }
@@ -203,13 +202,20 @@ export class FrameLane {
     return undefined;
   }
 
-  /** N1. The same trial again is not written again: its deaths are counted beside it. */
-  async #attempt(trial: Omit<Trial, "deaths">): Promise<LaneEnded | undefined> {
+  /** By a life before: what is known of its lines is not written over. */
+  #wasLookedInto(sequence: number): boolean {
+    const trial = this.#trial;
+    return (trial?.sequence === sequence && trial.to > 0) || this.#batch.partOf(sequence) > 0;
+  }
+
+  /** N1. */
+  async #attempt(trial: TrialRange): Promise<LaneEnded | undefined> {
     const { store, lane, onTrial } = this.#options;
-    const before = this.#trial;
-    if (before?.sequence !== trial.sequence || before.from !== trial.from || before.to !== trial.to) {
+    const { sequence, from, to, isUnderWay = false } = this.#trial ?? {};
+    const isSame = sequence === trial.sequence && from === trial.from && to === trial.to;
+    if (!isSame || !isUnderWay) {
       if ((await store.attempt(this.#epoch, lane, trial)) === "fenced") return this.#fenced();
-      this.#trial = trial;
+      this.#trial = { ...trial, isUnderWay: true };
     }
     onTrial(trial);
     return undefined;

@@ -5,7 +5,7 @@ import type { Settings } from "../src/config/settings.ts";
 import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { Ladder } from "../src/metric/bucket.ts";
 import type { SchemasSince } from "../src/metric/ladder-rules.ts";
-import type { Interval, upkeepWorks } from "../src/store/store.ts";
+import type { Interval, LetterPlace, upkeepWorks } from "../src/store/store.ts";
 
 /** What a thread is started with. */
 export interface ShardTask {
@@ -65,16 +65,25 @@ export type ToShard =
   | { kind: "series-limits"; limits: SeriesLimitsTold }
   /** To a fill lane. */
   | { kind: "rate"; rate: FillRate }
-  | ({ kind: "delete-series"; request: number } & SeriesToDelete)
+  | ({ request: number } & Chore)
   /** The last lines of a tenant that the actor refused. */
   | { kind: "refused-lines"; request: number; tenant: string };
 
-/** See ShardStore.deleteSeries. */
-export interface SeriesToDelete {
-  tenant: string;
-  pattern: string;
-  most: number;
-}
+/** What is done in the store between two commits; see ShardStore for each. */
+export type Chore =
+  | { kind: "delete-series"; tenant: string; pattern: string; most: number }
+  | { kind: "drop-letters"; places: LetterPlace[] }
+  | { kind: "release"; tenant: string }
+  | { kind: "bury"; tenant: string }
+  | { kind: "purge"; tenant: string; most: number };
+
+export type ChoreDone =
+  | { kind: "series-deleted"; names: string[] }
+  | { kind: "letters-dropped"; letters: number }
+  | { kind: "released" }
+  | { kind: "buried" }
+  /** `left`: living series of the tenant in this shard. */
+  | { kind: "purged"; series: number; left: number };
 
 /** What an actor is doing: waiting for another part is not dying. */
 export type ShardDoing = "starting" | "ingesting" | "waiting-store" | "waiting-bus";
@@ -120,10 +129,10 @@ export type FromShard =
   | { kind: "skipped"; gap: Interval | undefined }
   /** Reading goes on behind `offset` of the record as it is now. */
   | { kind: "adopted"; offset: number; hole: Interval | undefined }
-  /** Answers "delete-series" of the same number. */
-  | { kind: "series-deleted"; request: number; names: string[] }
-  /** The same, with a code of src/base/errors.ts. Some of them may have gone. */
-  | { kind: "delete-failed"; request: number; code: string; why: string }
+  /** Answers the chore of the same number. */
+  | ({ request: number } & ChoreDone)
+  /** The same, with a code of src/base/errors.ts. Some of it may have been done. */
+  | { kind: "chore-failed"; request: number; code: string; why: string }
   /** Answers "refused-lines" of the same number. */
   | { kind: "refused-lines"; request: number; lines: RefusedLine[] };
 

@@ -56,7 +56,7 @@ export function poisonLettersOf(openReader: () => Promise<ShardReader>): PoisonL
         page = await snapshot.dead(lettersPerPage, only);
         times.push(...page.map((letter) => letter.receivedAtMs));
         after = page.at(-1);
-      } while (page.length === lettersPerPage);
+      } while (page.length > 0);
       snapshot.close();
       return times;
     } finally {

@@ -5,6 +5,7 @@ import { Outage } from "../src/base/errors.ts";
 import { decodeFrame, type Frame } from "../src/metric/frame.ts";
 import type { Interval, Replay, ShardReader, ShardState, ShardStore, Snapshot } from "../src/store/store.ts";
 import { Batch } from "./batch.ts";
+import { letterSequence } from "../src/store/eras.ts";
 import { BuriedLines } from "./buried-lines.ts";
 import type { JobPace } from "./job-pace.ts";
 import { JobRates } from "./job-rates.ts";
@@ -190,7 +191,7 @@ export class ReplayLife {
     const { frame } = decoded;
     const isNew = this.#seen.isNew(frame.identity, recorded.timeMs);
     if (recorded.sequence <= this.#replay.done) return; // R5
-    const buried = await this.#buried.of(recorded.sequence);
+    const buried = await this.#buried.of(letterSequence(this.#state.era, recorded.sequence));
     if (!isNew || !(await this.#counts(frame))) return;
     const sections = linesOf(frame, this.#replay.tenant, buried);
     if (sections.length === 0) return;

@@ -5,7 +5,7 @@ import { ActorCell } from "../src/base/actor-cell.ts";
 import { Backoff } from "../src/base/backoff.ts";
 import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
 import { clock, openLaneThread, random } from "./lane-thread.ts";
-import type { FromShard, SeriesToDelete, ShardThreadData, ToShard } from "./messages.ts";
+import type { Chore, ChoreDone, FromShard, ShardThreadData, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
 import { RefusedLines } from "../src/gateway/refused-lines.ts";
@@ -24,7 +24,7 @@ const refusedLines = new RefusedLines(clock);
 
 // Until the actor is there, nothing is held that a stop could lose.
 let stop = (): void => process.exit(0);
-let deleteSeries = (_asked: SeriesToDelete): Promise<string[]> =>
+let doChore = (_chore: Chore): Promise<ChoreDone> =>
   Promise.reject(new Outage("store-unavailable", "the shard is only just starting"));
 port.on("message", (message: ToShard) => {
   if (message.kind === "stop") stop();
@@ -35,11 +35,11 @@ port.on("message", (message: ToShard) => {
     tell({ kind: "refused-lines", request, lines: refusedLines.of(tenant) });
   } else {
     const { request } = message;
-    deleteSeries(message).then(
-      (names) => tell({ kind: "series-deleted", request, names }),
+    doChore(message).then(
+      (done) => tell({ ...done, request }),
       (error: unknown) => {
         const code = isOutage(error) ? error.code : "store-unavailable";
-        tell({ kind: "delete-failed", request, code, why: messageOf(error) });
+        tell({ kind: "chore-failed", request, code, why: messageOf(error) });
       },
     );
   }
@@ -70,7 +70,7 @@ const actor = new ShardActor({
 });
 
 stop = () => actor.stop();
-deleteSeries = (asked) => actor.deleteSeries(asked);
+doChore = (chore) => actor.chore(chore);
 
 // A thread that dies here is started again by its supervisor; the error goes there as it is.
 const ended = await actor.run();

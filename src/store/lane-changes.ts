@@ -8,7 +8,7 @@ import { assert } from "../base/assert.ts";
 import { nextEra } from "./eras.ts";
 import { mergeIntervals } from "./intervals.ts";
 import { freshLane } from "./lanes.ts";
-import type { Commit, Interval, Lane, LaneState, Owner, ShardState, Trial } from "./store.ts";
+import type { Commit, Interval, Lane, LaneState, Owner, ShardState, Trial, TrialRange } from "./store.ts";
 
 /** What of a head the lanes know. */
 export interface LaneHead
@@ -60,15 +60,11 @@ function startedLane({ starts, trial }: LaneState, instance: string): LaneState 
   return {
     starts: starts + 1,
     lastInstance: instance,
-    trial: trial === undefined ? undefined : { ...trial, deaths: trial.deaths + 1 },
+    trial: trial?.isUnderWay === true ? { ...trial, deaths: trial.deaths + 1, isUnderWay: false } : trial,
   };
 }
 
-export function attemptedHead<H extends LaneHead>(
-  head: H,
-  lane: Lane,
-  trial: Omit<Trial, "deaths"> | undefined,
-): H {
+export function attemptedHead<H extends LaneHead>(head: H, lane: Lane, trial: TrialRange | undefined): H {
   const before = head.lanes[lane].trial;
   const same =
     before !== undefined &&
@@ -76,7 +72,7 @@ export function attemptedHead<H extends LaneHead>(
     before.sequence === trial.sequence &&
     before.from === trial.from &&
     before.to === trial.to;
-  const next = trial === undefined ? undefined : { ...trial, deaths: same ? before.deaths : 0 };
+  const next: Trial | undefined = trial && { ...trial, deaths: same ? before.deaths : 0, isUnderWay: true };
   return { ...head, lanes: { ...head.lanes, [lane]: { ...head.lanes[lane], trial: next } } };
 }
 

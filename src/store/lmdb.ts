@@ -58,7 +58,7 @@ import {
   type Interval,
   type Lane,
   type LetterPlace,
-  type Trial,
+  type TrialRange,
   type ClaimResult,
   type Commit,
   type CommitResult,
@@ -186,7 +186,7 @@ class Shard implements LmdbShardStore {
     );
   }
 
-  async attempt(epoch: number, lane: Lane, trial: Omit<Trial, "deaths"> | undefined): Promise<Changed> {
+  async attempt(epoch: number, lane: Lane, trial: TrialRange | undefined): Promise<Changed> {
     return await this.#changeHead(epoch, (head) => attemptedHead(head, lane, trial));
   }
 

@@ -45,7 +45,7 @@ import {
   type Lane,
   type LaneState,
   type LetterPlace,
-  type Trial,
+  type TrialRange,
   type ClaimResult,
   type Commit,
   type CommitResult,
@@ -120,7 +120,7 @@ class MemoryShard implements ShardStore {
     return this.#claimed("fill", before);
   }
 
-  async attempt(epoch: number, lane: Lane, trial: Omit<Trial, "deaths"> | undefined): Promise<Changed> {
+  async attempt(epoch: number, lane: Lane, trial: TrialRange | undefined): Promise<Changed> {
     return this.#change(epoch, (head) => attemptedHead(head, lane, trial));
   }
 

@@ -18,14 +18,18 @@ export interface BootApplied {
  */
 export type Lane = "live" | "fill";
 
-/** Lines of one frame that are being tried apart: whoever dies now dies of them. Lines count through all sections. */
-export interface Trial {
+/** Lines [from, to) of one frame that are tried apart. Lines count through all sections. */
+export interface TrialRange {
   sequence: number;
-  /** [from, to). */
   from: number;
   to: number;
-  /** Starts of the lane that found it here: so often was it the last thing that was done. */
+}
+
+export interface Trial extends TrialRange {
+  /** Starts of the lane that found it under way: so often was it the last thing that was done. */
   deaths: number;
+  /** Whoever dies now dies of it. A life that ends before it tries the lines again is no death of theirs. */
+  isUnderWay: boolean;
 }
 
 export interface LaneState {

@@ -12,7 +12,7 @@
 // C7. A range that is set aside as a gap is filled by commits that shrink it, so each frame of it counts once too. The
 //     offset never goes back while the record is the same.
 // C8. What a replay has rebuilt takes the place of what was there in one change; until then readers see what was there.
-import type { Interval, Lane, BootApplied, Replay, ShardProgress, ShardState, Trial } from "./state.ts";
+import type { Interval, Lane, BootApplied, Replay, ShardProgress, ShardState, TrialRange } from "./state.ts";
 import type { Deltas } from "../kernel/kernel.ts";
 import type { Door, Kind } from "../metric/frame.ts";
 import type { LadderRules } from "../metric/ladder-rules.ts";
@@ -199,15 +199,15 @@ export interface Owner {
 
 /** One shard's writing side: belongs to the actor. */
 export interface ShardStore {
-  /** A new epoch. Counts a start of the live lane, and a death of its trial where there is one. */
+  /** A new epoch. Counts a start of the live lane, and a death of its trial where one is under way. */
   claim(owner: Owner): Promise<ClaimResult>;
   /** Goes on in an epoch after an outage: no start is counted. refused: the epoch is over. */
   resume(epoch: number): Promise<ClaimResult>;
   /** Counts a start of the fill lane, as `claim` does of the live one. refused: the epoch is over. */
   startFill(epoch: number, instance: string): Promise<ClaimResult>;
   commit(commit: Commit): Promise<CommitResult>;
-  /** Written before lines are tried apart; undefined: none is any more. */
-  attempt(epoch: number, lane: Lane, trial: Omit<Trial, "deaths"> | undefined): Promise<Changed>;
+  /** Written before lines are tried apart, again too; undefined: none are any more. */
+  attempt(epoch: number, lane: Lane, trial: TrialRange | undefined): Promise<Changed>;
   /** The lane has nothing to commit and is well: its starts are forgotten. */
   settled(epoch: number, lane: Lane): Promise<Changed>;
   /** Sets (offset, to] aside as a gap; the offset is `to` then. `at` is of the frame `to`. */

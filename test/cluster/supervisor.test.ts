@@ -67,7 +67,10 @@ test("deaths with progress cost nothing and wait the shortest time", async () =>
     assert.equal(world.lives(), offset + 2, "within 50 ms");
   }
   // Within a frame too.
-  const trial = (to: number) => ({ ...freshLane(), trial: { sequence: 30, from: 0, to, deaths: 1 } });
+  const trial = (to: number) => ({
+    ...freshLane(),
+    trial: { sequence: 30, from: 0, to, deaths: 1, isUnderWay: false },
+  });
   for (let to = 1000; to > 970; to--) {
     world.head({ offset: 29, lanes: { live: trial(to), fill: freshLane() } });
     world.actor().die();

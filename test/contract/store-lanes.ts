@@ -157,15 +157,18 @@ export function lanesCases(f: Case): void {
     assert.equal(await store.attempt(epoch - 1, "live", trial), "fenced");
     assert.equal(await store.attempt(epoch, "live", trial), "ok");
     assert.equal(await store.attempt(epoch, "fill", { ...trial, to: 5 }), "ok");
-    const { lanes, epoch: next } = await started(store, "p1");
-    assert.deepEqual(lanes.live.trial, { ...trial, deaths: 1 });
-    assert.deepEqual(lanes.fill.trial, { ...trial, to: 5, deaths: 0 });
+    const { lanes } = await started(store, "p1");
+    assert.deepEqual(lanes.live.trial, { ...trial, deaths: 1, isUnderWay: false });
+    assert.deepEqual(lanes.fill.trial, { ...trial, to: 5, deaths: 0, isUnderWay: true });
+    // A life that ends before it tries them again is no death of theirs.
+    const { lanes: unchanged, epoch: next } = await started(store, "p1");
+    assert.deepEqual(unchanged.live.trial, lanes.live.trial);
     assert.equal(await store.attempt(next, "live", trial), "ok"); // the same again: what it did before counts
     const { lanes: third, epoch: last } = await started(store, "p1");
     assert.equal(third.live.trial?.deaths, 2);
     assert.equal(await store.attempt(last, "live", { ...trial, to: 6 }), "ok");
     const { lanes: fourth, epoch: end } = await started(store, "p1");
-    assert.deepEqual(fourth.live.trial, { ...trial, to: 6, deaths: 1 });
+    assert.deepEqual(fourth.live.trial, { ...trial, to: 6, deaths: 1, isUnderWay: false });
     await committed(store, commitOf(end, 0, 0, onePoint({ partLines: 4 })));
     const { lanes: cleared } = await withSnapshot(engine, 0, (s) => s.state());
     assert.deepEqual(cleared.live, freshLane());

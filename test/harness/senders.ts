@@ -172,3 +172,38 @@ function ended(socket: Socket): Promise<void> {
     socket.end();
   });
 }
+
+/** Sends by a door that answers, whatever the answer is. */
+export interface TryingSender {
+  door: string;
+  /** Statuses that were answered since this was last cleared. */
+  seen: Set<number>;
+  /** Answers the points that were accepted. */
+  stop(): Promise<number>;
+}
+
+/** `door`: http or nats. Nothing is sent twice: what is not accepted is given up. */
+export async function tryingSender(system: System, tenant: Keys, door: string): Promise<TryingSender> {
+  const seen = new Set<number>();
+  const nats = await connectNats({ servers: `nats://127.0.0.1:${system.natsPort}` });
+  const head = headers();
+  head.set("Millrace-Key", tenant.writeKey);
+  const post = async (body: string): Promise<number> => {
+    if (door === "http") {
+      const response = await system.sink(tenant.writeKey, body);
+      await response.arrayBuffer();
+      return response.status;
+    }
+    const options = { timeout: 15_000, headers: head };
+    const answer = await nats.request(`millrace.ingest.${tenant.name}`, body, options);
+    return answer.json<{ code?: number }>().code ?? 202;
+  };
+  const send = async (from: number) => {
+    const body = Array.from({ length: batch }, (_, i) => `${name(door, from + i)} 1\n`).join("");
+    const status = await post(body);
+    seen.add(status);
+    return status === 202 ? batch : 0;
+  };
+  const sender = repeat("", send, () => nats.close());
+  return { door, seen, stop: () => sender.stop() };
+}

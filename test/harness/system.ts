@@ -31,7 +31,7 @@ export interface SystemOptions {
 }
 
 /** How many ports a system takes. */
-export const systemPorts = 8;
+export const systemPorts = 9;
 
 export function temporaryHome(): string {
   return mkdtempSync(join(tmpdir(), "millrace-test-"));
@@ -58,6 +58,7 @@ export class System {
   readonly apiPort: number;
   readonly natsPort: number;
   readonly nodePort: number;
+  readonly adminPort: number;
   /** Everything logged so far. */
   readonly log: LogLine[] = [];
   /** What was not JSON: greetings and sentences. */
@@ -71,6 +72,7 @@ export class System {
     this.#ownHome = options.home === undefined;
     this.home = options.home ?? temporaryHome();
     const [tcp = 0, http = 0, api = 0, nats = 0, node = 0, coordinator = 0, pickle = 0, statsd = 0] = ports;
+    const admin = ports[8] ?? 0;
     this.tcpPort = tcp;
     this.picklePort = pickle;
     this.statsdPort = statsd;
@@ -78,6 +80,7 @@ export class System {
     this.apiPort = api;
     this.natsPort = nats;
     this.nodePort = node;
+    this.adminPort = admin;
     this.env = {
       ...cleanEnvironment(),
       MILLRACE_HOME: this.home,
@@ -90,6 +93,7 @@ export class System {
       MILLRACE_NATS_LISTEN: `127.0.0.1:${nats}`,
       MILLRACE_NODE_LISTEN: `127.0.0.1:${node}`,
       MILLRACE_COORDINATOR_LISTEN: `127.0.0.1:${coordinator}`,
+      MILLRACE_ADMIN_LISTEN: `127.0.0.1:${admin}`,
       MILLRACE_SHARDS: String(options.shards ?? 2),
       MILLRACE_DISK_BUDGET: "512MB",
       MILLRACE_FAULTS: "1",

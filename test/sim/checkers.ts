@@ -1,8 +1,8 @@
 // What must hold at the end of a run, whatever happened in it. Each answers sentences; none: all is well.
 import { decodeFrame, messageId, type Frame } from "../../src/metric/frame.ts";
-import type { Interval, Snapshot } from "../../src/store/store.ts";
+import type { DeadLetter, Interval, Snapshot } from "../../src/store/store.ts";
 import { tenantIds, type Workload } from "./workload.ts";
-import type { SimWorld } from "./world.ts";
+import { poison, type SimWorld } from "./world.ts";
 
 /** Ranges of commits follow each other without gap or overlap, each by the owner of that time, one to an epoch. */
 export function checkCommits(world: SimWorld): string[] {
@@ -32,7 +32,9 @@ export async function checkStore(world: SimWorld, snapshot: Snapshot): Promise<s
     for (let sequence = from; sequence <= to; sequence++)
       if (!world.lost.has(sequence)) wrong.push(`frame ${sequence} is called a hole, but was not lost`);
 
-  const expected = expectedOf(world, state.holes);
+  const letters = await snapshot.dead(1_000_000);
+  const expected = expectedOf(world, state.holes, letters);
+  wrong.push(...expected.wrong);
   for (const tenant of tenantIds) {
     const series = await snapshot.findSeries(tenant, "*", 10_000);
     series.push(...(await snapshot.findSeries(tenant, "*.*", 10_000)));
@@ -52,9 +54,6 @@ export async function checkStore(world: SimWorld, snapshot: Snapshot): Promise<s
     const expectedBooks = [...expected.books].filter(([key]) => key.startsWith(`${tenant} `));
     wrong.push(...differences("books", books, new Map(expectedBooks)));
   }
-  const letters = await snapshot.dead(1_000_000);
-  if (letters.length !== expected.dead)
-    wrong.push(`${letters.length} dead letters, expected ${expected.dead}`);
   return wrong;
 }
 
@@ -89,27 +88,48 @@ export function checkSpools(world: SimWorld): string[] {
 interface Expected {
   points: Map<string, { count: number; sum: number }>;
   books: Map<string, number>;
-  dead: number;
+  wrong: string[];
 }
 
-/** The simplest actor there could be: all frames in their order, no batches, no restarts. */
-function expectedOf(world: SimWorld, holes: readonly Interval[]): Expected {
-  const out: Expected = { points: new Map(), books: new Map(), dead: 0 };
+/**
+ * The simplest actor there could be: all frames in their order, no batches, no restarts. Which lines it buried, the letters
+ * say, and they must be right: poison and what can't be read, and what a tenant sent after its poison.
+ */
+function expectedOf(world: SimWorld, holes: readonly Interval[], letters: readonly DeadLetter[]): Expected {
+  const out: Expected = { points: new Map(), books: new Map(), wrong: [] };
   const seen = new Set<string>();
+  const buried = buriedLines(letters);
   for (const { sequence, data } of world.record) {
-    if (holes.some(([from, to]) => sequence >= from && sequence <= to)) continue;
+    const isHole = holes.some(([from, to]) => sequence >= from && sequence <= to);
+    // A frame may be lost after a part of it was committed.
+    const linesThere = isHole ? (world.parts.get(sequence) ?? 0) : Number.POSITIVE_INFINITY;
+    if (linesThere === 0) continue;
+    // Whole, as if looking into it killed: a copy of it counts.
+    if (buried.get(`${sequence}/0`) === wholeFrame) {
+      buried.delete(`${sequence}/0`);
+      world.innocent++;
+      continue;
+    }
     const frame = frameOf(data);
     const repeated = seen.has(nameOf(frame));
     seen.add(nameOf(frame));
     if (repeated && frame.identity.kind === "boot") continue;
+    let number = 0;
     for (const { tenant, door, lines } of frame.sections)
       for (const line of textLines(lines)) {
+        if (number >= linesThere) break;
         const [name = "", value] = line.split(" ");
+        const place = `${sequence}/${number++}`;
+        const reason = repeated ? undefined : buried.get(place);
+        if (!repeated) buried.delete(place);
         add(out.books, `${tenant} ${door} received `, 1);
         if (repeated) add(out.books, `${tenant} ${door} refused duplicate`, 1);
-        else if (value === undefined) {
-          add(out.books, `${tenant} ${door} dead malformed`, 1);
-          out.dead++;
+        else if (reason !== undefined) {
+          add(out.books, `${tenant} ${door} dead ${reason}`, 1);
+          if (reason === "poison" && !line.startsWith(poison)) world.innocent++;
+          if (reason === "malformed" && value !== undefined) out.wrong.push(`${line} is called malformed`);
+        } else if (value === undefined || line.startsWith(poison)) {
+          out.wrong.push(`${line} of frame ${sequence} is no dead letter`);
         } else {
           add(out.books, `${tenant} ${door} stored `, 1);
           const key = `${tenant} ${name}`;
@@ -117,12 +137,24 @@ function expectedOf(world: SimWorld, holes: readonly Interval[]): Expected {
           out.points.set(key, { count: count + 1, sum: sum + Number(value) });
         }
       }
-    if (!repeated)
+    if (!repeated && !isHole)
       for (const { tenant, door, reason, count } of frame.refusals)
         for (const fate of ["received ", `refused ${reason}`])
           add(out.books, `${tenant} ${door} ${fate}`, count);
   }
+  for (const [place, reason] of buried) out.wrong.push(`${place} is a dead letter (${reason}) of no line`);
   return out;
+}
+
+const wholeFrame = "the whole frame";
+
+/** By `sequence/line`: the reason. */
+function buriedLines(letters: readonly DeadLetter[]): Map<string, string> {
+  const buried = new Map<string, string>();
+  for (const { sequence, part, reason, lines, tenant } of letters)
+    for (let line = part; line < part + lines; line++)
+      buried.set(`${sequence}/${line}`, tenant === "" ? wholeFrame : reason);
+  return buried;
 }
 
 function frameOf(data: Uint8Array): Frame {

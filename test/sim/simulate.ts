@@ -20,7 +20,10 @@ export interface Outcome {
     commits: number;
     lost: number;
     spooled: number;
+    poisoned: number;
   };
+  /** Lines that were buried although they kill nobody: deaths by chance, twice at the same line. */
+  innocent: number;
 }
 
 export async function simulate(seed: number): Promise<Outcome> {
@@ -54,7 +57,9 @@ export async function simulate(seed: number): Promise<Outcome> {
       commits: world.accepted.length,
       lost: world.lost.size,
       spooled: world.disk.writes,
+      poisoned: world.poisoned,
     },
+    innocent: world.innocent,
   };
 }
 

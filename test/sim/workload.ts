@@ -1,7 +1,7 @@
 // What senders do in the simulation: raw lines, requests, requests with a key that are tried again until they are
 // answered. Each good point has a value of its own, so that the record itself shows whether it is there once.
 import type { Tenant } from "../../src/tenant/tenant.ts";
-import type { Gateway, SimWorld } from "./world.ts";
+import { poison, type Gateway, type SimWorld } from "./world.ts";
 
 export const tenantIds = ["t1", "t2"] as const;
 const seriesCount = 6;
@@ -109,6 +109,7 @@ export class Workload {
   }
 
   #line(value: number, padding = ""): string {
+    if (this.#world.poison > 0 && this.#world.random.next() < this.#world.poison) return `${poison}${value}`;
     return `s${this.#world.random.below(seriesCount)}${padding} ${value}`;
   }
 }

@@ -10,6 +10,8 @@ import { ShardBatcher } from "../../src/gateway/batch.ts";
 import { RequestAcceptor } from "../../src/gateway/request.ts";
 import { ShardSpool } from "../../src/gateway/spool.ts";
 import { createKernelAggregator } from "../../src/kernel/kernel-aggregator.ts";
+import type { Aggregator } from "../../src/kernel/kernel.ts";
+import { createPlainAggregator } from "../../src/kernel/plain-aggregator.ts";
 import { createKernelRouter } from "../../src/kernel/kernel-router.ts";
 import { type Ladder, longestSpan } from "../../src/metric/bucket.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
@@ -24,6 +26,9 @@ import { Mortal, type Faults } from "./mortal.ts";
 export const ladder: Ladder = { rungs: [{ stepSeconds: 10, spanSeconds: 172_800 }] };
 
 export const gatewayNames = ["red", "green", "blue"] as const;
+
+/** Lines that begin with it kill who ingests them. */
+export const poison = "poison ";
 
 export interface Gateway {
   /** Of its spool. */
@@ -67,10 +72,18 @@ export class SimWorld {
   readonly record: RecordedFrame[] = [];
   readonly lost = new Set<number>();
   readonly accepted: Accepted[] = [];
+  /** Lines of frames that were committed in part, whatever became of the rest. */
+  readonly parts = new Map<number, number>();
   readonly gateways: Gateway[] = [];
   readonly lives: Life[] = [];
   /** What went wrong in the middle: a bug that was thrown, a shard that failed. */
   readonly complaints: string[] = [];
+  /** Chance of a line to be poison. */
+  readonly poison: number;
+  /** Lines that were buried for deaths that came by chance: found by the checkers. */
+  innocent = 0;
+  /** Lives that poison ended. */
+  poisoned = 0;
   readonly #publishFaults: [PublishFault, number][];
   #names = 0;
   #mapVersion = 0;
@@ -90,6 +103,7 @@ export class SimWorld {
       diskFails: rarely() / 3,
       delayMsMost: 1 + random.below(60),
     };
+    this.poison = random.next() < 0.5 ? 0 : random.next() * 0.02;
     this.#publishFaults = [
       ["lose-ack", rarely() * 2],
       ["lose-frame", rarely() * 2],
@@ -157,7 +171,9 @@ export class SimWorld {
         mortal.call(async () => mortal.store(this.#watched(await this.engine.openShard(0), mortal.name))),
       openReader: () => this.engine.openReader(0),
       newAggregator: () =>
-        createKernelAggregator({ stepSeconds: 1, seed: random.bytes(8), seriesMax: 10_000 }),
+        this.poison === 0
+          ? createKernelAggregator({ stepSeconds: 1, seed: random.bytes(8), seriesMax: 10_000 })
+          : this.#killable(mortal, createPlainAggregator({ stepSeconds: 1, seed: random.bytes(8) })),
       clock,
       backoff: new Backoff({ firstMs: 20, mostMs: 300, healthyMs: 5000 }, clock, random),
       log: silentLog,
@@ -174,9 +190,31 @@ export class SimWorld {
         if (ended.kind === "failed")
           this.complaints.push(`${mortal.name} failed: ${ended.code} ${ended.why}`);
       },
-      (error: unknown) => this.complaints.push(`${mortal.name} threw ${String(error)}`),
+      (error: unknown) => {
+        if (error instanceof Poison) this.#died(mortal);
+        else this.complaints.push(`${mortal.name} threw ${String(error)}`);
+      },
     );
     return life;
+  }
+
+  /** As a supervisor does. */
+  #died(mortal: Mortal): void {
+    if (mortal.dead) return;
+    mortal.kill();
+    this.poisoned++;
+    this.clock.after(this.random.below(300), () => void this.addLife());
+  }
+
+  /** Poison throws, or ends the life as a crash would. */
+  #killable(mortal: Mortal, aggregator: Aggregator): Aggregator {
+    return replaced(aggregator, {
+      ingest: (tenant, lines, receivedAtMs, refuse) => {
+        if (!isPoison(lines)) return aggregator.ingest(tenant, lines, receivedAtMs, refuse);
+        if (this.random.below(2) === 0) this.#died(mortal);
+        throw new Poison("killed by a line");
+      },
+    });
   }
 
   living<T extends Gateway | Life>(all: readonly T[]): T[] {
@@ -213,9 +251,19 @@ export class SimWorld {
       commit: async (commit) => {
         const { epoch, from, to } = commit;
         const result = await store.commit(commit);
-        if (result.kind === "ok") this.accepted.push({ life, epoch, claimed: this.#claimed, from, to });
+        if (result.kind === "ok") {
+          this.accepted.push({ life, epoch, claimed: this.#claimed, from, to });
+          this.parts.set(to + 1, commit.partLines ?? 0);
+        }
         return result;
       },
     });
   }
+}
+
+class Poison extends Error {}
+
+function isPoison(lines: Uint8Array): boolean {
+  const text = Buffer.from(lines).toString();
+  return text.startsWith(poison) || text.includes(`\n${poison}`);
 }

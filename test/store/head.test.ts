@@ -13,7 +13,11 @@ test("a head comes back as it was written", () => {
     parts: [{ sequence: 3, lines: 5 }],
     poison: { sinceMs: 12, lines: 1 },
     lanes: {
-      live: { starts: 2, lastInstance: "p", trial: { sequence: 10, from: 0, to: 4, deaths: 1 } },
+      live: {
+        starts: 2,
+        lastInstance: "p",
+        trial: { sequence: 10, from: 0, to: 4, deaths: 1, isUnderWay: true },
+      },
       fill: freshLane(),
     },
     owner: { node: "n1", mapVersion: 4, instance: "p" },

@@ -39,7 +39,8 @@ function run(
   };
   const attempt = (from: number, to: number) => {
     const { trial } = state;
-    if (trial?.from !== from || trial.to !== to) state.trial = { sequence: 1, from, to, deaths: 0 };
+    if (trial?.from !== from || trial.to !== to)
+      state.trial = { sequence: 1, from, to, deaths: 0, isUnderWay: true };
   };
   const over = (to: number) => {
     done = to;
@@ -79,7 +80,7 @@ test("I1: a lane is isolated after two starts without a commit, with a trial, an
   f({}, false, false);
   f({ starts: 2 }, false, false);
   f({ starts: 3 }, false, true);
-  f({ starts: 1, trial: { sequence: 1, from: 0, to: 5, deaths: 1 } }, false, true);
+  f({ starts: 1, trial: { sequence: 1, from: 0, to: 5, deaths: 1, isUnderWay: false } }, false, true);
   f({ starts: 1 }, true, true);
 });
 
