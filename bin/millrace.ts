@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import { messageOf } from "../src/base/errors.ts";
 import { settingRows, type SettingName } from "../src/config/settings.ts";
 import { backupCommand } from "./backup.ts";
+import { drillCommand } from "./drill/drill.ts";
 import { ledgerCheck } from "./ledger-check.ts";
 import { ledgerShow } from "./ledger.ts";
 import { natsConfig } from "./nats-config.ts";
@@ -206,6 +207,15 @@ json(
     return ledgerShow(name, { ...output(options), ...asked, door: text("door") }, flagsOf(options));
   });
 
+json(
+  program
+    .command("drill <name>")
+    .description("play an outage on a private system, and judge: deleted-user, ..."),
+)
+  .option("--short", "shorter waits")
+  .action((name: string, options: Record<string, unknown>) =>
+    drillCommand(name, { ...output(options), short: options["short"] === true }),
+  );
 json(
   command(
     program,

@@ -27,7 +27,7 @@ import {
   tryingSender,
   udpSender,
   type StartSender,
-} from "../harness/senders.ts";
+} from "../../bin/drill/senders.ts";
 import { eventually, System, type Keys } from "../harness/system.ts";
 
 /** Everywhere, from the moment that the change is recorded. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startNatsServer } from "../harness/nats-server.ts";
-import { allSenders } from "../harness/senders.ts";
+import { allSenders } from "../../bin/drill/senders.ts";
 import { eventually, System } from "../harness/system.ts";
 
 const awayMs = 20_000;
