@@ -5,12 +5,12 @@ import { Outage } from "../src/base/errors.ts";
 import { decodeFrame, type Frame } from "../src/metric/frame.ts";
 import type { Interval, Replay, ShardReader, ShardState, ShardStore, Snapshot } from "../src/store/store.ts";
 import { Batch } from "./batch.ts";
-import { letterSequence } from "../src/store/eras.ts";
 import { BuriedLines } from "./buried-lines.ts";
 import type { JobPace } from "./job-pace.ts";
 import { JobRates } from "./job-rates.ts";
 import { confirmMissing, RecordReader } from "./record-reader.ts";
-import type { ReplayEnded, ReplayJobOptions, ReplayProgress } from "./replay.ts";
+import type { ReplayEnded, ReplayProgress } from "./messages.ts";
+import type { ReplayJobOptions } from "./replay.ts";
 import { linesOf } from "./replay-lines.ts";
 import { countOf, rangesToRead } from "./replay-ranges.ts";
 import { ReplaySeen } from "./replay-seen.ts";
@@ -169,6 +169,7 @@ export class ReplayLife {
         reader.release(recorded);
         if (next > to || this.#isDue() || this.#stopping.aborted) break;
       }
+      this.#options.cell?.idle();
       reader.taken(taken);
       const ended = this.#isDue() ? await this.#stage(next - 1) : undefined;
       if (ended !== undefined) return ended;
@@ -185,13 +186,14 @@ export class ReplayLife {
   }
 
   async #frame(recorded: RecordedFrame): Promise<void> {
+    this.#options.cell?.ingesting(recorded.sequence);
     this.#bytes += recorded.data.length;
     const decoded = decodeFrame(recorded.data);
     if (decoded.kind === "corrupt") return;
     const { frame } = decoded;
     const isNew = this.#seen.isNew(frame.identity, recorded.timeMs);
     if (recorded.sequence <= this.#replay.done) return; // R5
-    const buried = await this.#buried.of(letterSequence(this.#state.era, recorded.sequence));
+    const buried = await this.#buried.of(recorded.sequence);
     if (!isNew || !(await this.#counts(frame))) return;
     const sections = linesOf(frame, this.#replay.tenant, buried);
     if (sections.length === 0) return;
