@@ -14,7 +14,7 @@ export const stalledShard: Story = {
   async play(stage) {
     const broken: string[] = [];
     const shard = String(stage.culprit.shards[0]);
-    await stage.calm(2000);
+    await stage.calmBefore(2000);
     await stage.culpritSays("drill.before 1", "millrace-fault.loop.drill 1", "drill.after 1");
     stage.tell(stage.culprit.keys.name, "sends a line that hangs its reader");
     await stage.calm(6000);
