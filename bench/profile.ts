@@ -3,7 +3,7 @@
 // tells its own by its profiling port.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { freePorts } from "../test/harness/ports.ts";
+import { freePorts } from "../bin/drill/ports.ts";
 import { findNatsServer } from "../bin/setup/nats-server.mjs";
 import { findRoot } from "../bin/setup/root.mjs";
 import { selfTimes } from "./pprof.ts";

@@ -6,17 +6,18 @@ import type { Bus } from "../src/bus/bus.ts";
 import { shardControlSubject } from "../src/bus/subjects.ts";
 
 /** A bit longer than the node takes at most. */
-const waitMs = {
-  "series-list": 7000,
-  "tenant-size": 7000,
-  "series-delete": 40_000,
-  ledger: 7000,
-  "refused-lines": 7000,
-  "shard-state": 7000,
-  "shard-restart": 7000,
-  "shard-skip": 40_000,
-  "shard-adopt": 40_000,
-};
+const readWaitMs = 7000;
+/** Of what an actor has to do. */
+const actorWaitMs = 40_000;
+const askActors = new Set<ControlQuestion["kind"]>([
+  "series-delete",
+  "shard-skip",
+  "shard-adopt",
+  "dead-drop",
+  "dead-release",
+  "replay-begin",
+  "replay-control",
+]);
 
 /** Never rejects for an outage: `none` says why there is no answer. */
 export async function askShard(
@@ -26,7 +27,8 @@ export async function askShard(
   let answers: Uint8Array[];
   try {
     const isAnswer = (payload: Uint8Array) => decodeAnswer(payload)?.kind !== "not-here";
-    answers = await bus.ask(shardControlSubject, encodeJson(question), waitMs[question.kind], isAnswer);
+    const waitMs = askActors.has(question.kind) ? actorWaitMs : readWaitMs;
+    answers = await bus.ask(shardControlSubject, encodeJson(question), waitMs, isAnswer);
   } catch (error) {
     if (!isOutage(error)) throw error;
     return { kind: "none", why: `${error.code}: ${error.message}` };

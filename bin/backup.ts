@@ -36,7 +36,7 @@ import { Refusal, runCommand, type Say } from "./command.ts";
 import { refuseHalfRestored } from "./home.ts";
 import { clock } from "./process.ts";
 import { projectVersion } from "./project.ts";
-import type { Flags, Output } from "./tenant.ts";
+import type { Flags, Output } from "./directory.ts";
 
 const natsMsMax = 5000;
 const dumpMsMax = 60_000;

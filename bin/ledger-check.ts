@@ -13,7 +13,7 @@ import { askLedger, type ShardLedger } from "./ask-ledger.ts";
 import { exitUnbalanced, exitUnknown } from "./ledger.ts";
 import { clock } from "./process.ts";
 import { Recount, type Difference } from "./recount.ts";
-import { find, say, withDirectory, type Flags, type Output } from "./tenant.ts";
+import { find, say, withDirectory, type Flags, type Output } from "./directory.ts";
 
 const wholeRecord = { bytesMax: Number.POSITIVE_INFINITY, msMax: 6 * 3600_000 };
 /** A gateway's clock may be this far from the broker's. */

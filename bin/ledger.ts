@@ -9,7 +9,7 @@ import { booksOf, groupings, sumOf, type BookLine, type Grouping } from "../src/
 import { allHomes } from "../src/tenant/routing.ts";
 import { askLedger } from "./ask-ledger.ts";
 import { clock } from "./process.ts";
-import { find, Refusal, say, withDirectory, type Flags, type Output } from "./tenant.ts";
+import { find, Refusal, say, withDirectory, type Flags, type Output } from "./directory.ts";
 
 export interface LedgerOptions extends Output {
   from: string;

@@ -4,16 +4,19 @@ import { Command, Option } from "commander";
 import { messageOf } from "../src/base/errors.ts";
 import { settingRows, type SettingName } from "../src/config/settings.ts";
 import { backupCommand } from "./backup.ts";
+import { drillCommand } from "./drill/drill.ts";
 import { ledgerCheck } from "./ledger-check.ts";
 import { ledgerShow } from "./ledger.ts";
 import { natsConfig } from "./nats-config.ts";
 import { startNats } from "./nats-server.ts";
+import { operateCommands } from "./operate-commands.ts";
 import { exitFinal, runProcess, type ProcessContext, type Running } from "./process.ts";
 import { startApi, startCoordinator, startGateway, startNode } from "./processes.ts";
 import { projectVersion } from "./project.ts";
 import { refusedShow, sendersShow } from "./refused.ts";
 import { restoreCommand } from "./restore.ts";
 import { seriesDelete, seriesList } from "./series.ts";
+import type { Output } from "./say.ts";
 import { settingsMarkdown, settingsText } from "./settings.ts";
 import * as tenant from "./tenant.ts";
 import { tenantAddressAdd, tenantAddressList, tenantAddressRemove } from "./tenant-address.ts";
@@ -75,7 +78,7 @@ program
   });
 
 const json = (made: Command): Command => made.option("--json", "one JSON object or array on stdout");
-const output = (options: Record<string, unknown>): tenant.Output => ({ json: options["json"] === true });
+const output = (options: Record<string, unknown>): Output => ({ json: options["json"] === true });
 json(command(program, "backup <dir>", "copy the stores and the tenants, while the system runs")).action(
   (dir: string, options: Record<string, unknown>) => backupCommand(dir, output(options), flagsOf(options)),
 );
@@ -205,6 +208,15 @@ json(
   });
 
 json(
+  program
+    .command("drill <name>")
+    .description("play an outage on a private system, and judge: deleted-user, ..."),
+)
+  .option("--short", "shorter waits")
+  .action((name: string, options: Record<string, unknown>) =>
+    drillCommand(name, { ...output(options), short: options["short"] === true }),
+  );
+json(
   command(
     program,
     "nats-config <dir>",
@@ -224,5 +236,7 @@ json(command(program, "senders", "who sends although nobody wants it: keys unkno
       options["unknown"] === true ? "unknown" : options["deleted"] === true ? "deleted" : undefined;
     return sendersShow({ ...output(options), only }, flagsOf(options));
   });
+
+operateCommands({ program, tenants, command, flagsOf });
 
 await program.parseAsync();

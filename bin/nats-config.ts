@@ -14,7 +14,7 @@ import { formatAddress } from "../src/config/settings.ts";
 import { listTenants } from "../src/tenant/admin.ts";
 import { serverNeeds } from "./nats-server.ts";
 import { budgetOf } from "./processes.ts";
-import { say, withDirectory, type Flags, type Output } from "./tenant.ts";
+import { say, withDirectory, type Flags, type Output } from "./directory.ts";
 
 const secretsName = "nats-secrets.conf";
 

@@ -5,7 +5,7 @@ import { makeFolder } from "../src/base/folder.ts";
 import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import type { Bus } from "../src/bus/bus.ts";
-import { faultSubject, metricsSubject, tenantsBucket } from "../src/bus/subjects.ts";
+import { clusterBucket, faultSubject, metricsSubject, tenantsBucket } from "../src/bus/subjects.ts";
 import { createQueryPool } from "../src/api/pool.ts";
 import { createApi } from "../src/api/server.ts";
 import { Watermarks } from "../src/api/watermark.ts";
@@ -21,8 +21,12 @@ import { allHomes } from "../src/tenant/routing.ts";
 import { rulesOf } from "../src/tenant/rules.ts";
 import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
+import { Fills } from "../cluster/fills.ts";
 import { Heads } from "../cluster/heads.ts";
+import { startProcess } from "../cluster/hosted-process.ts";
+import { startThread } from "../cluster/hosted.ts";
 import { ClusterNode } from "../cluster/node.ts";
+import { Purges } from "../cluster/purges.ts";
 import { ShardServices } from "../cluster/services.ts";
 import { ShardVerbs } from "../cluster/shard-verbs.ts";
 import { readRestored } from "../cluster/restored.ts";
@@ -31,6 +35,7 @@ import { Supervisor } from "../cluster/supervisor.ts";
 import { createUpkeepPool } from "../cluster/upkeep-pool.ts";
 import { RulesSource } from "../cluster/upkeep-rules.ts";
 import { hurryBytesOf, Upkeep } from "../cluster/upkeep.ts";
+import { openAdmin } from "./admin/server.ts";
 import { ledgerOf } from "./ledger.ts";
 import { lockSpool, refuseHalfRestored, type HomeLock } from "./home.ts";
 import { clock, type ProcessContext, type Running } from "./process.ts";
@@ -104,7 +109,9 @@ export async function startCoordinator(context: ProcessContext): Promise<Running
   const { settings, log, counters } = context;
   refuseHalfRestored(settings);
   const budget = await budgetOf(settings);
+  const admin = await openAdmin(context);
   const bus = await connect(context, "coordinator");
+  admin.connected(bus);
   const coordinator = new Coordinator({
     bus,
     clock,
@@ -123,8 +130,12 @@ export async function startCoordinator(context: ProcessContext): Promise<Running
   await coordinator.start();
   await serveCounters(bus, counters);
   return {
-    addresses: { status: formatAddress(status.address) },
+    addresses: {
+      status: formatAddress(status.address),
+      ...(admin.address !== "" && { admin: admin.address }),
+    },
     async stop() {
+      await admin.close();
       await coordinator.stop();
       await status.close();
       await bus.close();
@@ -183,7 +194,21 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     counters,
     log,
   });
-  const verbs = new ShardVerbs({ bus, heads, supervisor, clock });
+  const fills = new Fills({
+    settings,
+    storeBytes: budgetBytes,
+    instance,
+    clock,
+    random,
+    counters,
+    log,
+    hosts: { thread: startThread, process: startProcess },
+    running: () => supervisor.running(),
+    wishOf: (shard) => supervisor.wishOf(shard).backfill,
+    limits: () => supervisor.limits,
+    readHead: (shard) => heads.look(shard, (snapshot) => snapshot.progress()),
+  });
+  const verbs = new ShardVerbs({ bus, heads, supervisor, fills, clock });
   const services = new ShardServices({
     bus,
     node: settings.node,
@@ -205,6 +230,15 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     clock,
     log,
   });
+  const purges = new Purges({
+    tenants: directory,
+    open: async () => ({ bucket: await bus.kv(tenantsBucket), kv: await bus.kv(clusterBucket) }),
+    supervisor,
+    shards: settings.shards,
+    clock,
+    counters,
+    log,
+  });
   const status = await openStatus({
     listen: settings.nodeListen,
     setting: "MILLRACE_NODE_LISTEN",
@@ -213,6 +247,8 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   });
   await node.start();
   upkeep.start();
+  purges.start();
+  fills.start();
   await control.start();
   await services.start();
   await serveCounters(bus, counters);
@@ -225,7 +261,9 @@ export async function startNode(context: ProcessContext): Promise<Running> {
       const [upkeepEnded] = await Promise.all([
         upkeep.stop(nodeStopMs),
         node.stop(nodeStopMs),
+        fills.stop(),
         control.stop(),
+        purges.stop(),
       ]);
       await heads.close();
       await status.close();

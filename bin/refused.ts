@@ -7,7 +7,7 @@ import { listTenants } from "../src/tenant/admin.ts";
 import { allHomes } from "../src/tenant/routing.ts";
 import { askShard } from "./ask-shard.ts";
 import { exitUnknown } from "./ledger.ts";
-import { find, Refusal, say, withDirectory, type Flags, type Output } from "./tenant.ts";
+import { find, Refusal, say, withDirectory, type Flags, type Output } from "./directory.ts";
 
 /** How many gateways there are nobody knows: this long they may answer. */
 const waitMs = 1000;
@@ -81,7 +81,8 @@ export function sendersShow(options: SendersOptions, flags: Flags): Promise<void
         : senders.map((s) => {
             const whose = s.tenant === undefined ? "" : `  ${names.get(s.tenant) ?? s.tenant}`;
             const when = `${at(s.firstMs)} to ${at(s.lastMs)}`;
-            return `${s.address}  ${s.door}  ${s.reason}  key ${s.keyHash}${whose}  ${s.rate}/s, ${s.lines} lines, ${when}`;
+            const key = s.keyHash === "" ? "no key" : `key ${s.keyHash}`;
+            return `${s.address}  ${s.door}  ${s.reason}  ${key}${whose}  ${s.rate}/s, ${s.lines} lines, ${when}`;
           }),
     );
   });
@@ -94,7 +95,7 @@ async function askGateways(bus: Bus, question: GatewayQuestion): Promise<Gateway
 }
 
 /** A terminal obeys control characters, and a sender chose these. */
-function harmless(text: string): string {
+export function harmless(text: string): string {
   return JSON.stringify(text)
     .slice(1, -1)
     .replaceAll(/[\u007f-\u009f]/g, "?");

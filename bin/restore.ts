@@ -41,7 +41,7 @@ import { lockHome } from "./home.ts";
 import { endLeftover } from "./nats-server.ts";
 import { clock } from "./process.ts";
 import { withoutSecrets } from "./processes.ts";
-import type { Flags, Output } from "./tenant.ts";
+import type { Flags, Output } from "./directory.ts";
 
 export interface RestoreOptions {
   replace: boolean;

@@ -1,18 +1,11 @@
 // `millrace tenant limits NAME`: what a tenant may send, where that comes from, and how to change it.
-import { unreachable } from "../src/base/assert.ts";
-import { changeLimits, type LimitsChange, type LimitsChanged, withLimits } from "../src/tenant/admin.ts";
-import {
-  isLimit,
-  limitBounds,
-  type LimitName,
-  limitNames,
-  limitsOf,
-  ownLimits,
-  readLimits,
-  type StandardLimits,
-} from "../src/tenant/limits.ts";
-import type { Tenant } from "../src/tenant/tenant.ts";
-import { find, type Flags, type Output, Refusal, say, withDirectory } from "./tenant.ts";
+import { isLimit, limitBounds, type LimitName, limitNames } from "../src/tenant/limits.ts";
+import { withAdmin } from "./admin/client.ts";
+import type { LimitsShown, PolicyOutcome } from "./admin/policy-verbs.ts";
+import { Refusal } from "./command.ts";
+import type { Flags } from "./directory.ts";
+import { say, type Output } from "./say.ts";
+import { pathOf } from "./tenant.ts";
 
 const words = {
   pointsPerSecond: { flag: "points-per-second", unit: "points a second, over all gateways" },
@@ -38,27 +31,26 @@ export async function tenantLimits(
   output: Output,
   flags: Flags,
 ): Promise<void> {
-  await withDirectory(flags, async (kv, settings) => {
-    const change = readChange(options);
-    const tenant = await find(kv, name);
-    if (Object.keys(change).length === 0) return show(tenant, "shown", output, settings);
-    const dryRun = options.dryRun === true;
-    const result = dryRun ? tried(tenant, change) : await changeLimits(kv, tenant.id, change);
-    switch (result.kind) {
-      case "unknown-tenant":
-        throw new Refusal(`there is no tenant ${name} any more`);
-      case "changed":
-        return show(result.tenant, dryRun ? "would-change" : "changed", output, settings);
-      case "unchanged":
-        return show(result.tenant, "unchanged", output, settings);
-      default:
-        return unreachable(result);
-    }
+  await withAdmin(flags, async (admin) => {
+    const body = { ...readChange(options), dryRun: options.dryRun === true };
+    const { unreadable, ...shown } = await admin.post<LimitsShown>(pathOf(name, "limits"), body);
+    const rows = limitNames.map((limit) => ({ limit, ...shown.limits[limit] }));
+    say(output, shown, [
+      ...(outcomes[shown.outcome] === "" ? [] : [outcomes[shown.outcome]]),
+      ...(unreadable === ""
+        ? []
+        : [`the limits in the record of ${shown.name} can't be read (${unreadable})`]),
+      `limits of ${shown.name}`,
+      ...rows.map(
+        ({ limit, value, from }) =>
+          `  ${words[limit].flag.padEnd(17)}  ${String(value).padStart(10)}  ${from.padEnd(8)}  ${words[limit].unit}`,
+      ),
+    ]);
   });
 }
 
-function readChange(options: Record<string, unknown>): LimitsChange {
-  const change: { -readonly [Name in LimitName]?: number | "off" | "default" } = {};
+function readChange(options: Record<string, unknown>): Record<string, unknown> {
+  const change: Record<string, unknown> = {};
   for (const name of limitNames) {
     const said = options[name];
     if (typeof said !== "string") continue;
@@ -70,43 +62,9 @@ function readChange(options: Record<string, unknown>): LimitsChange {
   return change;
 }
 
-function tried(tenant: Tenant, change: LimitsChange): LimitsChanged {
-  const next = withLimits(tenant, change);
-  return next === undefined ? { kind: "unchanged", tenant } : { kind: "changed", tenant: next };
-}
-
-const outcomes = {
+const outcomes: Record<PolicyOutcome, string> = {
   shown: "",
   changed: "changed",
   unchanged: "nothing to change: these limits hold already",
   "would-change": "this would change (nothing was changed: --dry-run)",
 };
-
-function show(
-  tenant: Tenant,
-  outcome: keyof typeof outcomes,
-  output: Output,
-  standard: StandardLimits,
-): void {
-  const { id, name } = tenant;
-  const own = ownLimits(tenant);
-  const holds = limitsOf(tenant, standard);
-  const rows = limitNames.map((limit) => ({
-    limit,
-    value: Number.isFinite(holds[limit]) ? holds[limit] : ("off" as const),
-    from: own[limit] === undefined ? (limit in fromSettings ? "settings" : "built-in") : "tenant",
-  }));
-  const read = readLimits(tenant.limits);
-  const json = Object.fromEntries(rows.map(({ limit, value, from }) => [limit, { value, from }]));
-  say(output, { id, name, outcome, limits: json }, [
-    ...(outcomes[outcome] === "" ? [] : [outcomes[outcome]]),
-    ...(read.kind === "invalid" ? [`the limits in the record of ${name} can't be read (${read.why})`] : []),
-    `limits of ${name}`,
-    ...rows.map(
-      ({ limit, value, from }) =>
-        `  ${words[limit].flag.padEnd(17)}  ${String(value).padStart(10)}  ${from.padEnd(8)}  ${words[limit].unit}`,
-    ),
-  ]);
-}
-
-const fromSettings = { pointsPerSecond: true, series: true };

@@ -2,17 +2,14 @@
 //
 // Every mistake of every file is said before anything is changed; what is changed is changed at once.
 import { readFileSync } from "node:fs";
-import { unreachable } from "../src/base/assert.ts";
 import { messageOf } from "../src/base/errors.ts";
-import type { AggregationRule } from "../src/graphite/default-view.ts";
 import { parseAggregationFile, parseSchemasFile, type RuleFile } from "../src/graphite/rule-files.ts";
-import type { Ladder } from "../src/metric/bucket.ts";
-import { ladderText, type SchemasSince } from "../src/metric/ladder-rules.ts";
-import { changeRules, type RulesChange, type RulesChanged, withRules } from "../src/tenant/admin.ts";
-import { readRules, rulesOf, storeRules } from "../src/tenant/rules.ts";
-import type { Tenant } from "../src/tenant/tenant.ts";
+import { withAdmin } from "./admin/client.ts";
+import type { PolicyOutcome, RulesShown } from "./admin/policy-verbs.ts";
+import type { Flags } from "./directory.ts";
 import { clock } from "./process.ts";
-import { find, type Flags, type Output, Refusal, say, withDirectory } from "./tenant.ts";
+import { say, type Output } from "./say.ts";
+import { pathOf } from "./tenant.ts";
 
 export interface RulesOptions {
   /** Names of files; `-` is stdin. */
@@ -28,40 +25,22 @@ export async function tenantRules(
   flags: Flags,
 ): Promise<void> {
   const change = readFiles(options);
-  await withDirectory(flags, async (kv, settings) => {
-    const tenant = await find(kv, name);
-    const standard = settings.retention;
-    if (options.schemas === undefined && options.aggregation === undefined)
-      return show(tenant, "shown", output, standard);
-    const result: RulesChanged = options.dryRun
-      ? tried(tenant, change, standard)
-      : await changeRules(kv, tenant.id, change, clock, standard);
-    switch (result.kind) {
-      case "unknown-tenant":
-        throw new Refusal(`there is no tenant ${name} any more`);
-      case "too-big":
-        throw new Refusal(
-          `the rules of ${name}, with the earlier ones that still hold, are too long for its record`,
-        );
-      case "changed":
-      case "unchanged": {
-        const outcome = options.dryRun && result.kind === "changed" ? "would-change" : result.kind;
-        return show(result.tenant, outcome, output, standard);
-      }
-      default:
-        return unreachable(result);
-    }
+  await withAdmin(flags, async (admin) => {
+    const body = { ...change, dryRun: options.dryRun };
+    const { unreadable, ...shown } = await admin.post<RulesShown>(pathOf(name, "rules"), body);
+    say(output, shown, textOf(shown, unreadable));
   });
 }
 
-/** Ends the process when a file can't be used. */
-function readFiles({ schemas, aggregation }: RulesOptions): RulesChange {
+/** The files' texts. Ends the process when a file can't be used. */
+function readFiles({ schemas, aggregation }: RulesOptions): { schemas?: string; aggregation?: string } {
   const problems: string[] = [];
-  const read = <Rule>(file: string | undefined, parse: (text: string) => RuleFile<Rule>) => {
+  const read = (file: string | undefined, parse: (text: string) => RuleFile<unknown>) => {
     if (file === undefined) return undefined;
     try {
-      const parsed = parse(readFileSync(file === "-" ? 0 : file, "utf8"));
-      if (parsed.kind === "rules") return parsed.rules;
+      const text = readFileSync(file === "-" ? 0 : file, "utf8");
+      const parsed = parse(text);
+      if (parsed.kind === "rules") return text;
       problems.push(...parsed.problems.map((problem) => `${file}: ${problem}`));
     } catch (error) {
       problems.push(`${file} can't be read: ${messageOf(error)}`);
@@ -69,45 +48,39 @@ function readFiles({ schemas, aggregation }: RulesOptions): RulesChange {
     return undefined;
   };
   if (schemas === "-" && aggregation === "-") problems.push("stdin can be one of the files, not both");
-  const change =
-    problems.length > 0
-      ? {}
-      : { schemas: read(schemas, parseSchemasFile), aggregation: read(aggregation, parseAggregationFile) };
+  const texts =
+    problems.length > 0 ? [] : [read(schemas, parseSchemasFile), read(aggregation, parseAggregationFile)];
   if (problems.length > 0) {
     process.stderr.write(problems.map((problem) => `millrace: ${problem}\n`).join(""));
     process.exit(1);
   }
-  return change;
+  const [schemasText, aggregationText] = texts;
+  return {
+    ...(schemasText !== undefined && { schemas: schemasText }),
+    ...(aggregationText !== undefined && { aggregation: aggregationText }),
+  };
 }
 
-function tried(tenant: Tenant, change: RulesChange, standard: Ladder): RulesChanged {
-  const next = withRules(tenant, change, Math.floor(clock.nowMs() / 1000), standard);
-  if (next === "too-big") return { kind: "too-big" };
-  return next === "unchanged" ? { kind: "unchanged", tenant } : { kind: "changed", tenant: next };
-}
-
-const outcomes = {
+const outcomes: Record<PolicyOutcome, string> = {
   shown: "",
   changed: "changed",
   unchanged: "nothing to change: these rules hold already",
   "would-change": "this would change (nothing was changed: --dry-run)",
 };
 
-function show(tenant: Tenant, outcome: keyof typeof outcomes, output: Output, standard: Ladder): void {
-  const rules = rulesOf(tenant);
-  const read = readRules(tenant.rules);
-  const { id, name } = tenant;
-  say(output, { id, name, outcome, default: ladderText(standard), ...storeRules(rules) }, [
+function textOf(shown: Omit<RulesShown, "unreadable">, unreadable: string): string[] {
+  const { name, outcome, schemas, aggregation } = shown;
+  return [
     ...(outcomes[outcome] === "" ? [] : [outcomes[outcome]]),
-    ...(read.kind === "invalid" ? [`the rules in the record of ${name} can't be read (${read.why})`] : []),
-    `retention of ${name}; the default is ${ladderText(standard)}`,
-    ...(rules.schemas.length === 0 ? ["  no rules"] : rules.schemas.flatMap(setLines)),
+    ...(unreadable === "" ? [] : [`the rules in the record of ${name} can't be read (${unreadable})`]),
+    `retention of ${name}; the default is ${shown.default}`,
+    ...(schemas.length === 0 ? ["  no rules"] : schemas.flatMap(setLines)),
     `default views of ${name}; the default is avg`,
-    ...(rules.aggregation.length === 0 ? ["  no rules"] : rules.aggregation.map(viewLine)),
-  ]);
+    ...(aggregation.length === 0 ? ["  no rules"] : aggregation.map(viewLine)),
+  ];
 }
 
-function setLines({ fromSeconds, rules }: SchemasSince): string[] {
+function setLines({ fromSeconds, rules }: RulesShown["schemas"][number]): string[] {
   const nowSeconds = clock.nowMs() / 1000;
   const since = new Date(fromSeconds * 1000).toISOString();
   const when =
@@ -115,10 +88,10 @@ function setLines({ fromSeconds, rules }: SchemasSince): string[] {
   return [
     `  ${when}`,
     ...(rules.length === 0 ? ["    no rules"] : []),
-    ...rules.map((rule) => `    [${rule.name}]  ${rule.pattern}  ${ladderText(rule.ladder)}`),
+    ...rules.map((rule) => `    [${rule.name}]  ${rule.pattern}  ${rule.ladder}`),
   ];
 }
 
-function viewLine({ name, pattern, view, xFilesFactor }: AggregationRule): string {
+function viewLine({ name, pattern, view, xFilesFactor }: RulesShown["aggregation"][number]): string {
   return `    [${name}]  ${pattern}  ${view}  xFilesFactor ${xFilesFactor}`;
 }

@@ -352,6 +352,9 @@ export class Child {
       case "adopted":
         this.#deedDone(message);
         return;
+      case "filling":
+      case "filled":
+        return; // a fill lane's (fills.ts)
       default:
         message satisfies never;
     }

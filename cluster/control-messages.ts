@@ -3,6 +3,9 @@ import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { QueuedRow } from "../src/store/books.ts";
 import type { Interval, LedgerRow, TenantSize } from "../src/store/store.ts";
 import type { ShardStatus } from "./child-parts.ts";
+import type { JobAnswer, JobQuestion } from "./job-messages.ts";
+import type { LetterAnswer, LetterQuestion } from "./letter-messages.ts";
+import type { FillStatus } from "./fills.ts";
 
 /** Of a shard as a whole. `dryRun`: only says what it would do. */
 export type ShardQuestion = { shard: number } & (
@@ -10,7 +13,7 @@ export type ShardQuestion = { shard: number } & (
   | { kind: "shard-skip" | "shard-adopt"; dryRun: boolean }
 );
 
-export type ControlQuestion = ShardQuestion | TenantQuestion;
+export type ControlQuestion = ShardQuestion | TenantQuestion | LetterQuestion | JobQuestion;
 
 export type TenantQuestion = { shard: number; tenant: string } & (
   | { kind: "series-list"; pattern: string; most: number }
@@ -44,6 +47,8 @@ export type ControlAnswer =
       queuedMore: boolean;
     }
   | { kind: "refused-lines"; lines: RefusedLine[] }
+  | LetterAnswer
+  | JobAnswer
   | { kind: "shard-state"; status: ShardView }
   /** Its actor was ended, and starts again. */
   | { kind: "restarted" }
@@ -82,6 +87,8 @@ export interface ShardView extends ShardStatus {
   behindMs: number | null;
   gaps: Interval[];
   gapFrames: number;
+  /** Where there are gaps and its actor runs. */
+  backfill: FillStatus | null;
   isolated: boolean;
   /** Ids of tenants whose lines go whole to dead letters. */
   quarantined: string[];
@@ -101,7 +108,7 @@ export const namesBytesMost = 4 << 20;
 export const ledgerRowsMost = 20_000;
 export const patternCharsMost = 4096;
 
-export function decodeQuestion(payload: Uint8Array): ControlQuestion | undefined {
+export function decodeQuestion(payload: Uint8Array): ShardQuestion | TenantQuestion | undefined {
   const asked = parsed(payload);
   if (asked === undefined) return undefined;
   const { kind, shard, tenant, pattern, most, dryRun, from, until, queued } = asked;
@@ -128,7 +135,7 @@ export function decodeAnswer(payload: Uint8Array): ControlAnswer | undefined {
   return typeof answer?.["kind"] === "string" ? (answer as ControlAnswer) : undefined;
 }
 
-function parsed(payload: Uint8Array): Record<string, unknown> | undefined {
+export function parsed(payload: Uint8Array): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(payload).toString());
     return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;

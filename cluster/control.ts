@@ -14,15 +14,23 @@ import {
   decodeQuestion,
   ledgerRowsMost,
   namesBytesMost,
+  parsed,
   seriesMost,
   type ControlAnswer,
   type ShardQuestion,
   type TenantQuestion,
   type ShardSpace,
 } from "./control-messages.ts";
+import { letterQuestions } from "./control-letters.ts";
 import { encodeJson } from "./shard-map.ts";
 import { countQueued } from "./queued.ts";
 import type { Supervisor } from "./supervisor.ts";
+
+/** A family of questions, of a file of its own. */
+export interface Questions {
+  /** How to answer; undefined: it is none of this family. */
+  decode(asked: Record<string, unknown>): (() => Promise<ControlAnswer>) | undefined;
+}
 
 export interface ControlReader extends ShardReader {
   space(): Promise<Omit<ShardSpace, "budgetBytes">>;
@@ -36,6 +44,8 @@ export interface ControlOptions {
   verbs: { answer(question: ShardQuestion): Promise<ControlAnswer> };
   openReader(shard: number): Promise<ControlReader>;
   budgetBytes: number;
+  /** Of other files than this one. */
+  families?: readonly Questions[];
   clock: Clock;
   log: Log;
 }
@@ -48,11 +58,15 @@ const actorMs = 30_000;
 export class Control {
   readonly #options: ControlOptions;
   readonly #readers = new Map<number, Promise<ControlReader>>();
+  readonly #families: readonly Questions[];
   #open = 0;
   #stopServing: () => void = () => {};
 
   constructor(options: ControlOptions) {
     this.#options = options;
+    const { bus, supervisor, families = [] } = options;
+    const read: Parameters<typeof letterQuestions>[0]["read"] = (shard, told) => this.#read(shard, told);
+    this.#families = [letterQuestions({ bus, supervisor, read }), ...families];
   }
 
   async start(): Promise<void> {
@@ -68,20 +82,32 @@ export class Control {
 
   async answer(payload: Uint8Array): Promise<ControlAnswer> {
     const { node, supervisor } = this.#options;
-    const question = decodeQuestion(payload);
-    if (question === undefined) return { kind: "invalid", why: "the node does not know this question" };
-    const { shard } = question;
+    const asked = parsed(payload) ?? {};
+    const ofFamily = this.#families
+      .map((family) => family.decode(asked))
+      .find((found) => found !== undefined);
+    const answer = ofFamily ?? this.#ownAnswer(payload);
+    if (answer === undefined) return { kind: "invalid", why: "the node does not know this question" };
+    const shard = Number(asked["shard"]);
     if (!supervisor.runs(shard)) return { kind: "not-here", node };
     if (this.#open >= questionsMax) return { kind: "none", why: "the node is busy: ask again" };
     this.#open += 1;
     try {
-      if (!("tenant" in question)) return await this.#options.verbs.answer(question);
-      if (question.kind === "series-delete" && !question.dryRun) return await this.#delete(question);
-      if (question.kind === "refused-lines") return await this.#refused(question);
-      return await this.#read(shard, (snapshot, reader) => this.#told(question, snapshot, reader));
+      return await answer();
     } finally {
       this.#open -= 1;
     }
+  }
+
+  #ownAnswer(payload: Uint8Array): (() => Promise<ControlAnswer>) | undefined {
+    const question = decodeQuestion(payload);
+    if (question === undefined) return undefined;
+    return async () => {
+      if (!("tenant" in question)) return this.#options.verbs.answer(question);
+      if (question.kind === "series-delete" && !question.dryRun) return this.#delete(question);
+      if (question.kind === "refused-lines") return this.#refused(question);
+      return this.#read(question.shard, (snapshot, reader) => this.#told(question, snapshot, reader));
+    };
   }
 
   async #refused({ shard, tenant }: TenantQuestion): Promise<ControlAnswer> {
@@ -149,17 +175,17 @@ export class Control {
     const result = await this.#options.supervisor.request(shard, asked, actorMs);
     if (result.kind === "none") return result;
     const { answer } = result;
-    if (answer.kind === "delete-failed") return { kind: "none", why: `${answer.code}: ${answer.why}` };
+    if (answer.kind === "chore-failed") return { kind: "none", why: `${answer.code}: ${answer.why}` };
     if (answer.kind !== "series-deleted") return { kind: "none", why: "its actor answered another question" };
     const count = answer.names.length;
     this.#options.log.info({ shard, tenant, pattern, count }, "series deleted");
     return { kind: "deleted", count, more: count >= most };
   }
 
-  async #read(
+  async #read<T extends ControlAnswer>(
     shard: number,
-    told: (snapshot: Snapshot, reader: ControlReader) => Promise<ControlAnswer>,
-  ): Promise<ControlAnswer> {
+    told: (snapshot: Snapshot, reader: ControlReader) => Promise<T>,
+  ): Promise<T | { kind: "none"; why: string }> {
     let snapshot: Snapshot | undefined;
     const late = this.#options.clock.after(readMs, () => snapshot?.close());
     try {

@@ -40,9 +40,9 @@ export function entryUrl(path: string): URL {
 export const startThread: StartHosted = (task, onMessage) => {
   const cell = new ActorCell();
   const { heapMb } = task.settings;
-  const worker = new Worker(entryUrl("../workers/shard"), {
+  const worker = new Worker(entryUrl(task.fill === undefined ? "../workers/shard" : "../workers/fill"), {
     workerData: { ...task, cell: cell.buffer } satisfies ShardThreadData,
-    name: `shard-${task.shard}`,
+    name: `${task.fill === undefined ? "shard" : "fill"}-${task.shard}`,
     resourceLimits: { maxOldGenerationSizeMb: heapMb },
   });
   const id = worker.threadId;

@@ -17,7 +17,7 @@ export class ActorLife {
   readonly exited: Promise<Death>;
   readySinceMs: number | undefined;
   /** What it said itself at its end. */
-  told: Extract<FromShard, { kind: "fenced" | "failed" | "stopped" }> | undefined;
+  told: Extract<FromShard, { kind: "fenced" | "failed" | "stopped" | "filled" }> | undefined;
   readonly #clock: Clock;
   #isAsked = false;
   /** Why it was ended by force. */

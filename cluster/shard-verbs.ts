@@ -7,6 +7,7 @@ import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Bus, StreamState } from "../src/bus/bus.ts";
 import { isAnotherRecord } from "../src/store/record.ts";
 import type { Interval, ShardState } from "../src/store/store.ts";
+import type { Fills } from "./fills.ts";
 import type { Heads } from "./heads.ts";
 import type { ControlAnswer, ShardQuestion, ShardView } from "./control-messages.ts";
 import type { Asked } from "./services.ts";
@@ -16,6 +17,7 @@ export interface ShardVerbsOptions {
   bus: Pick<Bus, "streamState" | "frameAt">;
   heads: Heads;
   supervisor: Pick<Supervisor, "deed" | "restart" | "status">;
+  fills: Pick<Fills, "status">;
   clock: Clock;
 }
 
@@ -62,6 +64,7 @@ export class ShardVerbs {
       behindMs: head === null || stream === null ? null : await this.#behindMs(shard, head, stream),
       gaps,
       gapFrames: gaps.reduce((sum, [from, to]) => sum + to - from + 1, 0),
+      backfill: this.#options.fills.status().find((fill) => fill.shard === shard) ?? null,
       isolated: status.progress?.isolated ?? false,
       quarantined: head?.quarantined.map(({ tenant }) => tenant) ?? [],
     };

@@ -9,7 +9,7 @@ import type { ChildParts, DeedResult, ShardStatus } from "./child-parts.ts";
 import { startProcess } from "./hosted-process.ts";
 import { startThread } from "./hosted.ts";
 import type { Question, Requested } from "./requests.ts";
-import type { ShardWish } from "./shard-wish.ts";
+import { decodeWish, type ShardWish } from "./shard-wish.ts";
 
 export type { ShardStatus } from "./child-parts.ts";
 
@@ -62,6 +62,21 @@ export class Supervisor {
   wish(shard: number, wish: ShardWish): void {
     this.#wishes.set(shard, wish);
     this.#children.get(shard)?.wish(wish);
+  }
+
+  wishOf(shard: number): ShardWish {
+    return this.#wishes.get(shard) ?? decodeWish(undefined);
+  }
+
+  get limits(): SeriesLimitsTold {
+    return this.#limits;
+  }
+
+  /** Shards whose actor runs, and in which epoch. */
+  running(): { shard: number; epoch: number }[] {
+    return this.status().flatMap(({ shard, state, progress }) =>
+      state === "running" && progress !== undefined ? [{ shard, epoch: progress.epoch }] : [],
+    );
   }
 
   status(): ShardStatus[] {

@@ -80,7 +80,8 @@ async function firstAfter(
   { firstSequence, lastSequence }: StreamState,
   timeMs: number,
 ): Promise<number> {
-  let low = firstSequence;
+  // A stream that never held anything begins at 0.
+  let low = Math.max(1, firstSequence);
   let high = lastSequence + 1;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);

@@ -5,7 +5,7 @@ import type { Settings } from "../src/config/settings.ts";
 import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { Ladder } from "../src/metric/bucket.ts";
 import type { SchemasSince } from "../src/metric/ladder-rules.ts";
-import type { Interval, upkeepWorks } from "../src/store/store.ts";
+import type { Interval, LetterPlace, upkeepWorks } from "../src/store/store.ts";
 
 /** What a thread is started with. */
 export interface ShardTask {
@@ -18,6 +18,8 @@ export interface ShardTask {
   limits: SeriesLimitsTold;
   /** What the shard's last actor here died of, in words; "" where it did not, or nobody knows. */
   lastDeath: string;
+  /** Not the shard's actor, but its fill lane, in an epoch of this node's; `rate`: points a second. */
+  fill?: { epoch: number; rate: FillRate };
   /** Done before anything else once the claim is there, and told when it is done. */
   first?: FirstDeed | undefined;
 }
@@ -25,6 +27,21 @@ export interface ShardTask {
 /** What its thread is started with: the task, and where it leaves its marks (src/base/actor-cell.ts). */
 export interface ShardThreadData extends ShardTask {
   cell: SharedArrayBuffer;
+}
+
+export type FillRate = number | "full";
+
+/** How far a fill lane is. */
+export interface FillProgress {
+  doing: "filling" | "waiting-store" | "waiting-bus";
+  /** In words; "" while it does not wait. */
+  waitsFor: string;
+  /** Of all gaps, when it looked last. */
+  framesLeft: number;
+  /** Committed by this thread. */
+  points: number;
+  isolated: boolean;
+  trial: { sequence: number; from: number; to: number } | undefined;
 }
 
 /**
@@ -46,16 +63,27 @@ export interface SeriesLimitsTold {
 export type ToShard =
   | { kind: "stop" }
   | { kind: "series-limits"; limits: SeriesLimitsTold }
-  | ({ kind: "delete-series"; request: number } & SeriesToDelete)
+  /** To a fill lane. */
+  | { kind: "rate"; rate: FillRate }
+  | ({ request: number } & Chore)
   /** The last lines of a tenant that the actor refused. */
   | { kind: "refused-lines"; request: number; tenant: string };
 
-/** See ShardStore.deleteSeries. */
-export interface SeriesToDelete {
-  tenant: string;
-  pattern: string;
-  most: number;
-}
+/** What is done in the store between two commits; see ShardStore for each. */
+export type Chore =
+  | { kind: "delete-series"; tenant: string; pattern: string; most: number }
+  | { kind: "drop-letters"; places: LetterPlace[] }
+  | { kind: "release"; tenant: string }
+  | { kind: "bury"; tenant: string }
+  | { kind: "purge"; tenant: string; most: number };
+
+export type ChoreDone =
+  | { kind: "series-deleted"; names: string[] }
+  | { kind: "letters-dropped"; letters: number }
+  | { kind: "released" }
+  | { kind: "buried" }
+  /** `left`: living series of the tenant in this shard. */
+  | { kind: "purged"; series: number; left: number };
 
 /** What an actor is doing: waiting for another part is not dying. */
 export type ShardDoing = "starting" | "ingesting" | "waiting-store" | "waiting-bus";
@@ -94,14 +122,17 @@ export type FromShard =
   /** Can't go on, and a restart won't help: for a person. */
   | { kind: "failed"; code: string; why: string }
   | { kind: "stopped"; offset: number }
+  | ({ kind: "filling" } & FillProgress)
+  /** No gap is left. */
+  | { kind: "filled" }
   /** The first deed is done. No gap: the shard was at the newest frame already. */
   | { kind: "skipped"; gap: Interval | undefined }
   /** Reading goes on behind `offset` of the record as it is now. */
   | { kind: "adopted"; offset: number; hole: Interval | undefined }
-  /** Answers "delete-series" of the same number. */
-  | { kind: "series-deleted"; request: number; names: string[] }
-  /** The same, with a code of src/base/errors.ts. Some of them may have gone. */
-  | { kind: "delete-failed"; request: number; code: string; why: string }
+  /** Answers the chore of the same number. */
+  | ({ request: number } & ChoreDone)
+  /** The same, with a code of src/base/errors.ts. Some of it may have been done. */
+  | { kind: "chore-failed"; request: number; code: string; why: string }
   /** Answers "refused-lines" of the same number. */
   | { kind: "refused-lines"; request: number; lines: RefusedLine[] };
 

@@ -18,11 +18,11 @@ import type { Clock } from "../src/base/clock.ts";
 import { isOutage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
-import type { FirstDeed, SeriesToDelete, ShardProgress } from "./messages.ts";
+import type { Chore, ChoreDone, FirstDeed, ShardProgress } from "./messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { RefusedLines } from "../src/gateway/refused-lines.ts";
 import type { Owner, ShardReader, ShardState, ShardStore } from "../src/store/store.ts";
-import { Deletions } from "./deletions.ts";
+import { Chores } from "./chores.ts";
 import { doFirst, type FirstDone } from "./first.ts";
 import { marked } from "./marked.ts";
 import type { RefusedNames } from "./refused-names.ts";
@@ -73,7 +73,7 @@ export class ShardActor {
   readonly #options: ShardActorOptions;
   readonly #stop = new AbortController();
   readonly #wakers = new Set<() => void>();
-  readonly #deletions = new Deletions();
+  readonly #chores = new Chores();
   readonly #cell: ActorCell;
   #first: FirstDeed | undefined;
   #progress: ShardProgress;
@@ -109,9 +109,9 @@ export class ShardActor {
     };
   }
 
-  /** Deletes series between two commits (deletions.ts). */
-  deleteSeries(asked: SeriesToDelete): Promise<string[]> {
-    const answer = this.#deletions.ask(asked);
+  /** Done between two commits (chores.ts). */
+  chore(chore: Chore): Promise<ChoreDone> {
+    const answer = this.#chores.ask(chore);
     for (const wake of this.#wakers) wake();
     return answer;
   }
@@ -126,7 +126,7 @@ export class ShardActor {
     try {
       return await this.#lives();
     } finally {
-      this.#deletions.close();
+      this.#chores.close();
     }
   }
 
@@ -169,7 +169,7 @@ export class ShardActor {
         state,
         this.#stop.signal,
         this.#wakers,
-        this.#deletions,
+        this.#chores,
         (change, force) => this.#report(change, force),
       );
       try {

@@ -1,10 +1,10 @@
 // One life of an actor: from a claim to the first thing that is not ok. S1 to S7 are shard-actor.ts's.
 import { Outage } from "../src/base/errors.ts";
 import { isAnotherRecord } from "../src/store/record.ts";
-import type { ShardState, ShardStore } from "../src/store/store.ts";
+import type { Interval, ShardState, ShardStore } from "../src/store/store.ts";
 import { Batch, type BatchCounts } from "./batch.ts";
 import { CommitPace } from "./commit-pace.ts";
-import type { Deletions } from "./deletions.ts";
+import { doChore, type Chores } from "./chores.ts";
 import { FrameLane, type LaneEnded } from "./lane.ts";
 import type { ShardProgress } from "./messages.ts";
 import { poisonLettersOf } from "./poison.ts";
@@ -36,7 +36,7 @@ export class Life {
   readonly #store: ShardStore;
   readonly #stopping: AbortSignal;
   readonly #wakers: Set<() => void>;
-  readonly #deletions: Deletions;
+  readonly #chores: Chores;
   readonly #report: (change: Partial<ShardProgress>, force?: boolean) => void;
   readonly #lane: FrameLane;
   readonly #reader: RecordReader;
@@ -68,7 +68,7 @@ export class Life {
     state: ShardState,
     stopping: AbortSignal,
     wakers: Set<() => void>,
-    deletions: Deletions,
+    chores: Chores,
     report: (change: Partial<ShardProgress>, force?: boolean) => void,
   ) {
     this.#options = options;
@@ -76,7 +76,7 @@ export class Life {
     this.#state = state;
     this.#stopping = stopping;
     this.#wakers = wakers;
-    this.#deletions = deletions;
+    this.#chores = chores;
     this.#report = report;
     const { bus, clock, lastDeath, log, shard } = options;
     this.#reader = new RecordReader({ shard, bus, log, onNews: () => this.#wake() });
@@ -156,7 +156,7 @@ export class Life {
         (this.#stopping.aborted ? await this.#stopped() : undefined);
       if (ended !== undefined) return ended;
       const isWorkedOff = !this.#reader.isOpen && this.#reader.queue.length === 0;
-      const over = (isWorkedOff ? await this.#openReader() : undefined) ?? (await this.#deleteAsked());
+      const over = (isWorkedOff ? await this.#openReader() : undefined) ?? (await this.#doAsked());
       if (over !== undefined) return over;
       await this.#housekeeping();
       await this.#untilSomething();
@@ -340,7 +340,7 @@ export class Life {
         shard,
         incarnation: this.#incarnation,
         committed: this.#offset,
-        keep: this.#state.gaps,
+        keep: await this.#kept(),
         replayWindowMs,
       };
       const trimmed = await trimRecord(bus, clock, log, options);
@@ -351,8 +351,8 @@ export class Life {
       this.#report({ ...this.#counts }, true);
     }
     if (now >= this.#nextForgetMs) {
-      const { keyed, boots, ledger, dead } = await this.#store.forget(this.#epoch, this.#frameTimeMs);
-      this.#nextForgetMs = now + (keyed + boots + ledger + dead > 0 ? forgetAgainMs : forgetEveryMs);
+      const { keyed, boots, ledger, dead, closed } = await this.#store.forget(this.#epoch, this.#frameTimeMs);
+      this.#nextForgetMs = now + (keyed + boots + ledger + dead + closed > 0 ? forgetAgainMs : forgetEveryMs);
     }
     if (now >= this.#nextRetireMs) {
       // The record's time (S5), the earlier of two: a gateway's clock that is years ahead retires nothing.
@@ -364,17 +364,32 @@ export class Life {
     }
   }
 
-  /** One request at a time, so that commits have their turn. */
-  async #deleteAsked(): Promise<Ended | undefined> {
-    const asked = this.#deletions.take();
-    if (asked === undefined) return undefined;
-    const { tenant, pattern, most } = asked;
+  /** What must stay in the record behind the offset: gaps as they are now, and what a replay still has to read. */
+  async #kept(): Promise<Interval[]> {
+    const reader = await this.#options.openReader();
     try {
-      const { ids, names } = await this.#store.deleteSeries(this.#epoch, tenant, pattern, most);
-      this.#batch.drop(ids);
-      // "These are all" is also what the store answers to an old epoch: a commit tells.
-      const ended = names.length < most ? await this.#commit() : undefined;
-      if (ended === undefined) asked.done(names);
+      const snapshot = await reader.snapshot();
+      try {
+        const { gaps, offset, replays } = await snapshot.progress();
+        const building = replays.filter(({ state }) => state === "building");
+        return [...gaps, ...building.map(({ done }): Interval => [done + 1, Math.max(done + 1, offset)])];
+      } finally {
+        snapshot.close();
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** One request at a time, so that commits have their turn. */
+  async #doAsked(): Promise<Ended | undefined> {
+    const asked = this.#chores.take();
+    if (asked === undefined) return undefined;
+    try {
+      const where = { store: this.#store, epoch: this.#epoch, batch: this.#batch };
+      const { done, isSure } = await doChore(asked.chore, where);
+      const ended = isSure ? undefined : await this.#commit();
+      if (ended === undefined) asked.done(done);
       else asked.failed(new Outage("store-unavailable", "another owner has the shard"));
       return ended;
     } catch (error) {
@@ -389,7 +404,7 @@ export class Life {
       this.#reader.queue.length > 0 ||
       this.#reader.ended !== undefined ||
       this.#stopping.aborted ||
-      this.#deletions.count > 0
+      this.#chores.count > 0
     )
       return Promise.resolve();
     const { clock } = this.#options;

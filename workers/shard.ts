@@ -3,34 +3,19 @@ import { parentPort, workerData } from "node:worker_threads";
 import { assert } from "../src/base/assert.ts";
 import { ActorCell } from "../src/base/actor-cell.ts";
 import { Backoff } from "../src/base/backoff.ts";
-import { systemClock } from "../src/base/clock.ts";
 import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
-import { makeLog } from "../src/base/log.ts";
-import { systemRandom } from "../src/base/random.ts";
-import { connectNats } from "../src/bus/nats.ts";
-import { natsUrlOf, storeFolder } from "../src/config/places.ts";
-import type { Aggregator } from "../src/kernel/kernel.ts";
-import { createKernelAggregator } from "../src/kernel/kernel-aggregator.ts";
-import { createPlainAggregator } from "../src/kernel/plain-aggregator.ts";
-import { createLmdbEngine } from "../src/store/lmdb.ts";
-import { withFaults } from "./faults.ts";
-import type { FromShard, SeriesToDelete, ShardThreadData, ToShard } from "./messages.ts";
+import { clock, openLaneThread, random } from "./lane-thread.ts";
+import type { Chore, ChoreDone, FromShard, ShardThreadData, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
 import { RefusedLines } from "../src/gateway/refused-lines.ts";
 import { ShardActor } from "./shard-actor.ts";
 
-/** As fine as any ladder may be: which rungs the rows go into, upkeep decides by rules that the actor doesn't know. */
-const bucketSeconds = 1;
-
 const port = parentPort;
 assert(port !== null, "the actor is started as a thread");
-const { shard, mapVersion, instance, storeBytes, settings, limits, lastDeath, first, cell } =
-  workerData as ShardThreadData;
+const task = workerData as ShardThreadData;
+const { shard, mapVersion, instance, settings, limits, lastDeath, first, cell } = task;
 const tell = (message: FromShard): void => port.postMessage(message);
-const log = makeLog("node", settings.logLevel);
-const clock = systemClock;
-const random = systemRandom;
 
 const seriesLimits = new SeriesLimits();
 seriesLimits.tell(limits);
@@ -39,41 +24,28 @@ const refusedLines = new RefusedLines(clock);
 
 // Until the actor is there, nothing is held that a stop could lose.
 let stop = (): void => process.exit(0);
-let deleteSeries = (_asked: SeriesToDelete): Promise<string[]> =>
+let doChore = (_chore: Chore): Promise<ChoreDone> =>
   Promise.reject(new Outage("store-unavailable", "the shard is only just starting"));
 port.on("message", (message: ToShard) => {
   if (message.kind === "stop") stop();
   else if (message.kind === "series-limits") seriesLimits.tell(message.limits);
+  else if (message.kind === "rate") return;
   else if (message.kind === "refused-lines") {
     const { request, tenant } = message;
     tell({ kind: "refused-lines", request, lines: refusedLines.of(tenant) });
   } else {
     const { request } = message;
-    deleteSeries(message).then(
-      (names) => tell({ kind: "series-deleted", request, names }),
+    doChore(message).then(
+      (done) => tell({ ...done, request }),
       (error: unknown) => {
         const code = isOutage(error) ? error.code : "store-unavailable";
-        tell({ kind: "delete-failed", request, code, why: messageOf(error) });
+        tell({ kind: "chore-failed", request, code, why: messageOf(error) });
       },
     );
   }
 });
 
-const bus = await connectNats({
-  transport: settings.natsTransport,
-  url: natsUrlOf(settings),
-  name: `millrace-shard-${shard}`,
-  clock,
-  random,
-  log,
-});
-const engine = createLmdbEngine({ folder: storeFolder(settings), mapBytes: storeBytes, clock });
-const createAggregator = settings.kernel === "plain" ? createPlainAggregator : createKernelAggregator;
-const isFaulty = (process.env["MILLRACE_FAULTS"] ?? "") !== "";
-const newAggregator = (): Aggregator => {
-  const aggregator = createAggregator({ stepSeconds: bucketSeconds, seed: random.bytes(8) });
-  return isFaulty ? withFaults(aggregator) : aggregator;
-};
+const { log, bus, engine, newAggregator } = await openLaneThread(task, `millrace-shard-${shard}`);
 const actor = new ShardActor({
   shard,
   owner: { node: settings.node, mapVersion, instance },
@@ -98,7 +70,7 @@ const actor = new ShardActor({
 });
 
 stop = () => actor.stop();
-deleteSeries = (asked) => actor.deleteSeries(asked);
+doChore = (chore) => actor.chore(chore);
 
 // A thread that dies here is started again by its supervisor; the error goes there as it is.
 const ended = await actor.run();

@@ -97,6 +97,27 @@ export interface KvOptions {
   ttlMs?: number;
 }
 
+export interface JournalOptions {
+  /** The oldest entries go, where it would grow beyond this. */
+  bytesMax: number;
+  keptMs: number;
+}
+
+export interface JournalEntry {
+  sequence: number;
+  /** When the broker took it, ms since the epoch. */
+  timeMs: number;
+  data: Uint8Array;
+}
+
+/** What was done, for people: entries that are only ever added. */
+export interface Journal {
+  /** Settles when the entry is kept as a frame would be; answers its sequence. After bus-timeout it may be there. */
+  append(data: Uint8Array): Promise<number>;
+  /** The last ones, newest first: those before the sequence `before`, if it is given. */
+  last(most: number, before?: number): Promise<JournalEntry[]>;
+}
+
 export interface Bus {
   readonly connected: boolean;
   /** Calls back at each change of `connected`; the answer unsubscribes. */
@@ -122,6 +143,9 @@ export interface Bus {
 
   /** Opens the bucket, making it if need be. */
   kv(bucket: string, options?: KvOptions): Promise<Kv>;
+
+  /** Opens the journal, making it if need be. */
+  journal(name: string, options: JournalOptions): Promise<Journal>;
 
   /**
    * Ask whoever serves `subject`; all answers that come within `waitMs`, or up to the first that is `enough`. For health,

@@ -8,6 +8,8 @@ import { Outage } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type {
   Bus,
+  Journal,
+  JournalOptions,
   Kv,
   KvEntry,
   KvOptions,
@@ -20,6 +22,7 @@ import type {
   StreamOptions,
   StreamState,
 } from "./bus.ts";
+import { MemoryJournal } from "./memory-journal.ts";
 import { MemoryReader } from "./memory-reader.ts";
 import { MemoryBucket, MemoryStream } from "./memory-record.ts";
 import { streamName } from "./subjects.ts";
@@ -54,6 +57,7 @@ interface Listener {
 class Broker {
   readonly streams = new Map<number, MemoryStream>();
   readonly buckets = new Map<string, MemoryBucket>();
+  readonly journals = new Map<string, MemoryJournal>();
   readonly services = new Map<string, Set<Service>>();
   readonly listeners = new Set<Listener>();
   /** Told after a stream changed: readers look again. */
@@ -207,6 +211,19 @@ export class MemoryBus implements Bus {
       have.ttlMs = options.ttlMs ?? 0;
       this.#broker.buckets.set(bucket, have);
       return this.#kvOf(have);
+    });
+  }
+
+  journal(name: string, options: JournalOptions): Promise<Journal> {
+    return this.#call(() => {
+      const { journals } = this.#broker;
+      const have = journals.get(name) ?? new MemoryJournal(options, this.#options.clock);
+      have.options = options;
+      journals.set(name, have);
+      return {
+        append: (data) => this.#call(() => have.append(data)),
+        last: (most, before = Number.MAX_SAFE_INTEGER) => this.#call(() => have.last(most, before)),
+      };
     });
   }
 

@@ -1,11 +1,14 @@
 // The real bus: NATS JetStream. This file only puts the pieces together:
 // nats-link.ts (being connected), nats-life.ts (one life of a connection), nats-acks.ts (publishing),
-// nats-streams.ts (the record's streams), nats-feed.ts (reading), nats-kv.ts (buckets), nats-ask.ts (questions).
+// nats-streams.ts (the record's streams), nats-feed.ts (reading), nats-kv.ts (buckets), nats-journal.ts (journals),
+// nats-ask.ts (questions).
 import { DeliverPolicy } from "@nats-io/jetstream";
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
 import type {
   Bus,
+  Journal,
+  JournalOptions,
   Kv,
   KvOptions,
   PublishAck,
@@ -19,6 +22,7 @@ import type {
 import { Acks } from "./nats-acks.ts";
 import { ask, receive, serve } from "./nats-ask.ts";
 import { openFeed } from "./nats-feed.ts";
+import { NatsJournal } from "./nats-journal.ts";
 import { NatsKv } from "./nats-kv.ts";
 import { Link, type LinkOptions } from "./nats-link.ts";
 import { ensureStream, frameAt, streamState, trim } from "./nats-streams.ts";
@@ -97,6 +101,12 @@ class NatsBus implements Bus {
     const kv = new NatsKv(bucket, options, { link: this.#link, ...this.#options });
     await kv.open();
     return kv;
+  }
+
+  async journal(name: string, options: JournalOptions): Promise<Journal> {
+    const journal = new NatsJournal(name, options, this.#link);
+    await journal.open();
+    return journal;
   }
 
   async ask(

@@ -15,6 +15,13 @@ export const clusterBucket = "MR_CLUSTER";
 /** Nodes' heartbeats: keys vanish when a node stops renewing. */
 export const nodesBucket = "MR_NODES";
 
+/** What operators did. */
+export const auditJournal = "MR_AUDIT";
+
+export function journalSubject(name: string): string {
+  return `millrace.journal.${name}`;
+}
+
 /** Senders publish here; the rest is the tenant's name, which may have dots. */
 export const ingestPrefix = "millrace.ingest.";
 export const ingestSubjects = `${ingestPrefix}>`;

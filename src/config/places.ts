@@ -36,6 +36,11 @@ export function demoFile(settings: At): string {
   return join(settings.home, "demo.json");
 }
 
+/** For the owner alone. */
+export function adminTokenFile(settings: At): string {
+  return join(settings.home, "admin.token");
+}
+
 export function lockFile(settings: At): string {
   return join(settings.home, "lock");
 }

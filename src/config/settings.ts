@@ -60,7 +60,18 @@ const table = {
     "Graphite HTTP API: /render, /metrics/find",
     address,
   ),
-  adminListen: row("MILLRACE_ADMIN_LISTEN", "off", "admin API (not served yet)", addressOrOff),
+  adminListen: row(
+    "MILLRACE_ADMIN_LISTEN",
+    "127.0.0.1:8084",
+    "admin API, which the command line uses",
+    addressOrOff,
+  ),
+  adminToken: row(
+    "MILLRACE_ADMIN_TOKEN",
+    "",
+    "token of the admin API; none: the file admin.token in MILLRACE_HOME, made at the first start",
+    tokenText,
+  ),
   nodeListen: row("MILLRACE_NODE_LISTEN", "127.0.0.1:8082", "the node's own /health and /metrics", address),
   coordinatorListen: row(
     "MILLRACE_COORDINATOR_LISTEN",
@@ -167,6 +178,12 @@ const table = {
     "live series of a tenant, where millrace tenant limits says nothing",
     countOrOff(1, 1e8),
   ),
+  tenantGrace: row(
+    "MILLRACE_TENANT_GRACE",
+    "7d",
+    "how long a deleted tenant can be undeleted, for those deleted from now on; then its series go",
+    span,
+  ),
   natsTransport: row(
     "MILLRACE_NATS_TRANSPORT",
     "own",
@@ -227,7 +244,8 @@ export function readSettings(
             ? [`${name} in millrace.json`, file.get(name) as string]
             : [env, fallback];
     const value = parse(said);
-    if (value instanceof Invalid) problems.push(`${source} is "${said}": ${value.why}.`);
+    if (value instanceof Invalid)
+      problems.push(`${source} is ${name === "adminToken" ? "no token" : `"${said}"`}: ${value.why}.`);
     else out[name] = value;
   }
   if (problems.length > 0) throw new Outage("settings-invalid", problems.join("\n"));
@@ -311,6 +329,13 @@ export function formatAddress(at: Address): string {
 
 function text(value: string): string | Invalid {
   return value.trim();
+}
+
+/** Guessing must be hopeless, and it has to fit a header. */
+function tokenText(value: string): string | Invalid {
+  return value === "" || /^[\x21-\x7e]{16,200}$/.test(value)
+    ? value
+    : new Invalid("expected 16 to 200 printable characters without blanks");
 }
 
 function word(value: string): string | Invalid {

@@ -156,6 +156,12 @@ export class RawSink implements LineSink {
       }
       if (!this.#owned && !this.#mayCome(route)) return done;
       let reason = lines.reason[i] as number;
+      if (route.kind === "refused" && runs === undefined && this.#own === undefined) {
+        const count = this.#ofOneKey(bytes, i);
+        this.#refuse(route, reason, bytes, i, count);
+        i += count - 1;
+        continue;
+      }
       if (route.kind === "unavailable" && reason !== reasonCode["no-key"]) {
         if (this.#lossy) {
           this.#refuse(route, reasonCode["unavailable"], bytes, i);
@@ -191,26 +197,44 @@ export class RawSink implements LineSink {
     return done;
   }
 
-  /** Takes a run of lines at once where nothing is odd about it; answers how many, or 0: look at each. */
+  /** Takes, or refuses, a run of lines at once where nothing is odd about it; answers how many, or 0: look at each. */
   #run(bytes: Buffer, lines: RoutedLines, runs: RoutedRuns, run: number): number {
     if (this.#own !== undefined) return 0;
     const { keys, door, kind, tally } = this.#options;
     const first = runs.firstRow[run] as number;
     const route = keys.of(bytes, lines.keyFrom[first] as number, lines.keyTo[first] as number);
-    if (route.kind !== "tenant") return 0;
+    if (route.kind === "unavailable") return 0;
     if (!this.#owned && !this.#mayCome(route)) return 0;
+    const rows = runs.rows[run] as number;
+    if (route.kind === "refused") {
+      this.#refuse(route, 0, bytes, first, rows);
+      return rows;
+    }
     const { batcher, tenant } = route;
     const text = runs.text.subarray(runs.textFrom[run], runs.textTo[run]);
     if (!batcher.hasRoom(text.length, door)) return 0;
     const { nowSeconds } = batcher.frame(door);
     if ((runs.leastSeconds[run] as number) < oldestHeld(nowSeconds, route.reach)) return 0;
     if ((runs.mostSeconds[run] as number) > nowSeconds + aheadSecondsMax) return 0;
-    const rows = runs.rows[run] as number;
     if (route.gate?.passRun(rows, runs.longestName[run] as number) === false) return 0;
     this.#feeds(batcher.shard);
     batcher.appendLines(tenant.id, door, kind, text, rows);
     tally.accepted(batcher.shard, rows);
     return rows;
+  }
+
+  /** Rows from this one on that have its key: where that opens nothing, they are refused at once. Lines without one go singly. */
+  #ofOneKey(bytes: Buffer, row: number): number {
+    const { lines } = this.#options.router;
+    const from = lines.keyFrom[row] as number;
+    const to = lines.keyTo[row] as number;
+    let count = 1;
+    if (lines.reason[row] === reasonCode["no-key"]) return count;
+    for (let i = row + 1; i < lines.count; i++, count++) {
+      if (lines.reason[i] === reasonCode["no-key"]) break;
+      if (bytes.compare(bytes, lines.keyFrom[i], lines.keyTo[i], from, to) !== 0) break;
+    }
+    return count;
   }
 
   /** A6. A known key in front of a line that needs none is a key nevertheless: it says whose it is, and is not kept. */
@@ -247,7 +271,8 @@ export class RawSink implements LineSink {
     }
   }
 
-  #refuse(route: Route, code: number, bytes: Buffer, row: number): void {
+  /** `count`: so many lines of one key, of which this is the first. */
+  #refuse(route: Route, code: number, bytes: Buffer, row: number, count = 1): void {
     const { door, refusals, router, tally } = this.#options;
     const { lines } = router;
     const at: RefusedAt = {
@@ -259,7 +284,7 @@ export class RawSink implements LineSink {
       from: lines.from[row] as number,
       to: lines.to[row] as number,
     };
-    refusals.refuse(route, code, at, tally);
+    refusals.refuse(route, code, at, tally, count);
   }
 
   /** A2: the bus is there, the shard takes nothing, and lines for others share this connection. */

@@ -1,5 +1,6 @@
 // What a request is told, as a status and a body: HTTP sends them as they are, NATS puts the status into `code`.
 import { unreachable } from "../base/assert.ts";
+import type { Reason } from "../metric/reason.ts";
 import type { Verdict } from "./request.ts";
 import type { Route } from "./routes.ts";
 
@@ -38,9 +39,16 @@ export function later(error: string, recorded: string): Answer {
 /** Of a sender who may not send. */
 export function answerOfRoute(route: Exclude<Route, { kind: "tenant" }>): Answer {
   if (route.kind === "unavailable") return later("the directory of tenants can't be reached", "none");
-  if (route.reason === "unknown-key") return { status: 401, body: { error: "unknown key" } };
-  return { status: route.reason === "tenant-deleted" ? 410 : 403, body: { error: route.reason } };
+  const { reason } = route;
+  if (reason === "unknown-key") return { status: 401, body: { error: "unknown key" } };
+  return { status: reason === "tenant-deleted" ? 410 : 403, body: { error: reason, hint: hints[reason] } };
 }
+
+const hints: { readonly [Word in Reason]?: string } = {
+  "tenant-deleted": "this account is deleted: nothing is taken from it any more, stop sending",
+  "tenant-suspended": "this account is suspended: nothing is taken from it for now",
+  "key-not-for-writing": "this key may read but not write: use a write key",
+};
 
 /** A request that was not read to its end: why, and what became of what had been read. */
 export function cutShort(why: Answer, before: Verdict): Answer {

@@ -8,7 +8,8 @@
 //   Where a body ends badly behind lines that were recorded, the answer says so: { error, recorded, accepted, refused }.
 //
 // S1. Who sends is known before a byte of the body is read: a stranger costs no memory.
-// S2. Bodies are bounded in memory (body.ts), requests in time, connections in number. Answers are counted by status.
+// S2. A body may come for minutes: that its sender may send it holds for what is read until it no longer does.
+// S3. Bodies are bounded in memory (body.ts), requests in time, connections in number. Answers are counted by status.
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
@@ -181,7 +182,7 @@ async function sink(door: Door, request: FastifyRequest, reply: FastifyReply): P
     request.raw.resume(); // B2 of body.ts
     return send(reply, cutShort(tooLarge(options), nothing));
   }
-  const what: Incoming = { route, coding, reading: readingOf(door.types.get(request.raw)) };
+  const what: Incoming = { key, route, coding, reading: readingOf(door.types.get(request.raw)) };
   if (idempotencyKey !== undefined) return send(reply, await keyed(door, request, what, idempotencyKey));
   // The small body that is sent most is the shortest way.
   if (coding === "identity" && what.reading === "lines" && declared !== undefined && declared <= pieceBytes)
@@ -191,9 +192,18 @@ async function sink(door: Door, request: FastifyRequest, reply: FastifyReply): P
 
 /** A body whose sender may send it. */
 interface Incoming {
+  key: string;
   route: Route & { kind: "tenant" };
   coding: Coding;
   reading: Reading;
+}
+
+/** S2. Why its sender may not send any more. */
+function revoked({ options }: Door, request: FastifyRequest, { key, route }: Incoming): Answer | undefined {
+  const now = options.routes.of(key);
+  if (now === route || now.kind !== "refused") return undefined;
+  options.refusals?.ofSender(key, now, request.ip, "http");
+  return answerOfRoute(now);
 }
 
 /** What its type says, where that is more than "lines". */
@@ -203,16 +213,15 @@ function readingOf(type: string | undefined): Reading {
   return name !== undefined && jsonLinesTypes.has(name) ? "json-lines" : "lines";
 }
 
-async function small(
-  { options, bodies }: Door,
-  request: FastifyRequest,
-  { route }: Incoming,
-  declared: number,
-): Promise<Answer> {
+async function small(door: Door, request: FastifyRequest, what: Incoming, declared: number): Promise<Answer> {
+  const { options, bodies } = door;
+  const { route } = what;
   const { tenant } = route;
   const body = await bodies.read(request.raw, declared, tenant.id);
   if (body.kind !== "body") return cutShort(endOf(options, body), nothing);
   try {
+    const no = revoked(door, request, what);
+    if (no !== undefined) return cutShort(no, nothing);
     return answerOf(await options.acceptor.accept(tenant, route.batcher, body.bytes, [], request.ip));
   } finally {
     bodies.release(tenant.id, body.bytes.length);
@@ -220,17 +229,15 @@ async function small(
 }
 
 /** A keyed request is whole or nothing (R3 of request.ts). */
-async function keyed(
-  door: Door,
-  request: FastifyRequest,
-  { route, coding, reading }: Incoming,
-  key: string,
-): Promise<Answer> {
+async function keyed(door: Door, request: FastifyRequest, what: Incoming, key: string): Promise<Answer> {
   const { options, bodies } = door;
+  const { route, coding, reading } = what;
   const { tenant } = route;
   const body = await bodies.whole(follow(door, request, coding), tenant.id);
   if (body.kind !== "body") return cutShort(endOf(options, body), nothing);
   try {
+    const no = revoked(door, request, what);
+    if (no !== undefined) return cutShort(no, nothing);
     const { lines, bad } = linesOf(body.bytes, reading);
     return answerOf(
       await options.acceptor.acceptKeyed(tenant, options.routes.keyed(tenant), lines, key, bad, request.ip),
@@ -248,29 +255,26 @@ function linesOf(bytes: Buffer, reading: Reading): Piece {
 }
 
 /** Piece by piece, each recorded as it comes: what the record has of a body that ends badly is said. */
-async function inPieces(
-  door: Door,
-  request: FastifyRequest,
-  { route, coding, reading }: Incoming,
-): Promise<Answer> {
+async function inPieces(door: Door, request: FastifyRequest, what: Incoming): Promise<Answer> {
   const { options, bodies } = door;
+  const { route, coding, reading } = what;
   const { tenant, batcher } = route;
   const lines = options.acceptor.begin(tenant, batcher, request.ip);
   const cutter = cutterOf(reading);
-  let stopped: Verdict | undefined;
+  let stopped: Answer | undefined;
   let pieces = 0;
   const end = await bodies.pieces(follow(door, request, coding), cutter, tenant.id, async (piece) => {
     // Of what can't even begin nothing is waited for: that is said at once (R2 of request.ts).
     if (pieces++ > 0) await lines.room(piece.lines.length);
-    stopped = lines.take(piece.lines, piece.bad);
+    stopped = revoked(door, request, what);
+    if (stopped !== undefined) return false;
+    const refusal = lines.take(piece.lines, piece.bad);
+    if (refusal !== undefined) stopped = answerOf(refusal);
     return stopped === undefined;
   });
   const before = await lines.finish();
   if (end.kind === "end") return answerOf(before);
-  return cutShort(
-    end.kind === "stopped" && stopped !== undefined ? answerOf(stopped) : endOf(options, end),
-    before,
-  );
+  return cutShort(end.kind === "stopped" && stopped !== undefined ? stopped : endOf(options, end), before);
 }
 
 /** Decodes the body, and hears when the connection's parser gives it up (a malformed chunk). */

@@ -135,12 +135,16 @@ export class NatsDoor {
   #routeOf(message: ReceivedMessage): Route | Answer {
     const { refusals, routes } = this.#context;
     const name = message.subject.slice(ingestPrefix.length);
-    if (this.#mode === "subject") return routes.ofName(name);
+    if (this.#mode === "subject") {
+      const route = routes.ofName(name);
+      refusals.ofSender("", route, peer, "nats");
+      return route;
+    }
     const key = message.header("Millrace-Key");
     if (key === undefined)
       return { status: 401, body: { error: "send the write key in the header Millrace-Key" } };
     const route = routes.of(key);
-    if (route.kind === "refused") refusals.ofSender(key, route, peer, "nats");
+    refusals.ofSender(key, route, peer, "nats");
     const owner: Tenant | undefined = route.kind === "unavailable" ? undefined : route.tenant;
     if (owner !== undefined && owner.name !== name)
       return { status: 403, body: { error: "the key is not of the tenant that the subject names" } };

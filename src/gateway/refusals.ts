@@ -30,18 +30,21 @@ export class Refusals {
     this.#senders = senders;
   }
 
-  /** `code` is the line's own; a route that refuses has the better reason. */
-  refuse(route: Route, code: number, at: RefusedAt, tally: Tally): void {
+  /**
+   * `code` is the line's own; a route that refuses has the better reason. `count`: so many lines of one key at once, of
+   * which this is the first; only it is kept to be looked at.
+   */
+  refuse(route: Route, code: number, at: RefusedAt, tally: Tally, count = 1): void {
     const { door, peer, bytes } = at;
     const keyless = code === reasonCode["no-key"];
     const reason: Reason =
       route.kind === "refused" && !keyless ? route.reason : (reasons[code] ?? "malformed");
-    tally.refused(reason, 1);
+    tally.refused(reason, count);
     const tenant = route.kind === "unavailable" ? undefined : route.tenant?.id;
     if (!UnwantedSenders.wants(reason))
-      this.#senders.add(bytes.toString("latin1", at.keyFrom, at.keyTo), tenant, reason, peer, door);
+      this.#senders.add(bytes.toString("latin1", at.keyFrom, at.keyTo), tenant, reason, peer, door, count);
     if (route.kind === "unavailable" || tenant === undefined) return;
-    route.batcher?.refuse(tenant, door, reason, 1);
+    route.batcher?.refuse(tenant, door, reason, count);
     this.#lines.add(tenant, door, reason, peer, bytes, at.from, at.to);
   }
 
@@ -51,7 +54,7 @@ export class Refusals {
     this.#lines.add(tenant, door, reason, peer, bytes, 0, bytes.length);
   }
 
-  /** A whole request, by its key: unread, so its lines are not counted; it counts as one. */
+  /** A whole request, by its key ("" where it had none): unread, so its lines are not counted; it counts as one. */
   ofSender(key: string, route: Route, peer: string, door: Door): void {
     if (route.kind !== "refused" || UnwantedSenders.wants(route.reason)) return;
     this.#senders.add(key, route.tenant?.id, route.reason, peer, door);

@@ -21,7 +21,7 @@ const unwanted: ReadonlySet<Reason> = new Set<Reason>([
 ]);
 
 export interface UnwantedSender {
-  /** The beginning of the key's SHA-256, hex. */
+  /** The beginning of the key's SHA-256, hex; "": it sends without one. */
   keyHash: string;
   /** Id of the tenant, where the key is somebody's. */
   tenant: string | undefined;
@@ -71,10 +71,11 @@ export class UnwantedSenders {
   }
 
   add(key: string, tenant: string | undefined, reason: Reason, address: string, door: Door, lines = 1): void {
-    const id = `${key}\0${address}\0${door}`;
+    const id = `${key}\0${tenant ?? ""}\0${address}\0${door}`;
     const known = this.#gathered.get(id);
     if (known !== undefined) {
       known.lines += lines;
+      known.reason = reason; // it may have changed within the second
       return;
     }
     if (this.#gathered.size >= gatheredMost || key.length > keyCharsMost) {
@@ -102,8 +103,8 @@ export class UnwantedSenders {
   #enter(): void {
     const nowMs = this.#clock.nowMs();
     for (const { key, tenant, reason, address, door, lines } of this.#gathered.values()) {
-      const keyHash = hashKey(key).slice(0, hashCharsKept);
-      const id = `${keyHash} ${address} ${door}`;
+      const keyHash = key === "" ? "" : hashKey(key).slice(0, hashCharsKept);
+      const id = `${keyHash} ${tenant ?? ""} ${address} ${door}`;
       const known = this.#senders.get(id);
       const seconds = known === undefined ? 1 : Math.max(1, (nowMs - known.lastMs) / 1000);
       const before = known === undefined ? 0 : rateNow(known, nowMs);

@@ -3,6 +3,7 @@
 import { assert } from "../base/assert.ts";
 import { encodeBlob } from "./blob.ts";
 import type { State, Writes } from "./environment.ts";
+import { encodeGauge, gaugeSince, gaugeValue } from "./gauge-rows.ts";
 import { applyGauges } from "./gauges.ts";
 import type { ShardHead } from "./head.ts";
 import { committedHead } from "./lane-changes.ts";
@@ -35,11 +36,12 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
   );
   const ids = Uint32Array.from(commit.newSeries, (key) => naming.idOf(key));
   const writes: Writes = { puts: naming.puts(), removes: [], packed: naming.packed() };
-  const deltas = planGauges(state, commit, ids, writes);
-  let { blobs } = state.head;
+  // A number of its own also where only gauges' values are written: it says since when they are gauges.
+  const isNumbered = commit.deltas.count > 0 || (commit.gauges ?? []).length > 0;
+  const blobs = state.head.blobs + (isNumbered ? 1 : 0);
+  const deltas = planGauges(state, commit, ids, writes, blobs);
   if (deltas.count > 0) {
     const { bytes, minBucket, maxBucket } = encodeBlob(deltas, ids);
-    blobs++;
     writes.puts.push({ key: blobKey({ number: blobs, minBucket, maxBucket, commits: 1 }), value: bytes });
   }
   for (const boot of mergeBoots(state, commit.boots))
@@ -58,19 +60,29 @@ export function planCommit(state: State, commit: Commit): CommitPlan {
 }
 
 /** The deltas with the rows of gauges that were given as differences. */
-function planGauges(state: State, commit: Commit, ids: Uint32Array, writes: Writes): DeltaColumns {
+function planGauges(
+  state: State,
+  commit: Commit,
+  ids: Uint32Array,
+  writes: Writes,
+  blob: number,
+): DeltaColumns {
   const { deltas, gauges } = commit;
   if (gauges === undefined || gauges.length === 0) return deltas;
   const idOf = (said: number) => (said >= newSeriesFlag ? (ids[said - newSeriesFlag] ?? 0) : said);
   const applied = applyGauges(deltas, gauges, idOf, (id) => {
     const stored = state.get(gaugeKey(id));
-    return stored === undefined ? 0 : decodeNumber(stored);
+    return stored === undefined ? 0 : gaugeValue(stored);
   });
   const fresh = new Set(ids);
   // A series that was deleted meanwhile leaves nothing behind.
   for (const [id, value] of applied.values)
-    if (fresh.has(id) || state.get(nameKey(id)) !== undefined)
-      writes.puts.push({ key: gaugeKey(id), value: encodeNumber(value) });
+    if (fresh.has(id) || state.get(nameKey(id)) !== undefined) {
+      const key = gaugeKey(id);
+      const stored = state.get(key);
+      const since = stored === undefined ? blob : gaugeSince(stored);
+      writes.puts.push({ key, value: encodeGauge(value, since) });
+    }
   return applied.deltas;
 }
 
@@ -126,7 +138,7 @@ function planLedger(state: State, { ledger }: Commit, writes: Writes): void {
 function planLetters(state: State, { dead, retried = [] }: Commit, writes: Writes): void {
   const letters = new DeadLetters(state);
   for (const place of retried)
-    assert(letters.remove(place) !== undefined, "letters that are retried are open");
+    assert(letters.close(place, "retried") !== undefined, "letters that are retried are open");
   for (const letter of dead) letters.put(letter);
   letters.addTo(writes);
 }

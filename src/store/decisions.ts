@@ -34,7 +34,7 @@ export function decideDeletion(
 export function decideDrop(now: State, epoch: number, places: readonly LetterPlace[]): Decision<number> {
   if (now.head.epoch !== epoch) return { answer: 0 };
   const letters = new DeadLetters(now);
-  const dropped = places.filter((place) => letters.remove(place) !== undefined).length;
+  const dropped = places.filter((place) => letters.close(place, "dropped") !== undefined).length;
   if (dropped === 0) return { answer: 0 };
   const writes = noWrites();
   letters.addTo(writes);

@@ -3,6 +3,7 @@
 // E1. Each row is taken from where it lies, once: of blobs that a round is turning into pieces only what its cursor has
 //     not passed (work.ts W1), of rungs only the times that reach.ts gives each.
 // E2. Others get a turn after some milliseconds of work.
+// E3. While a replay is about, of each piece only what is of the generation that is read (replays.ts, Y4).
 //
 // A series whose ladder changed has pieces of both: they just add up. That a block has no piece of some number is
 // normal: most rounds and merges touch few blocks of a span.
@@ -21,11 +22,12 @@ import {
 } from "./keys.ts";
 import type { BlobsOfReader } from "./kept-blobs.ts";
 import { reachOf, type Reach } from "./reach.ts";
+import { allSlots, Generations, type PiecePart } from "./replays.ts";
 import { decodeSketchList } from "./sketches.ts";
 import { decodeSpan } from "./spans.ts";
 import { valueColumns, type Cells, type ReadColumn } from "./store.ts";
 import { Summaries, wantedOf } from "./summaries.ts";
-import { spanOf, type LadderWork, type ShardWork } from "./work.ts";
+import { passedSeries, spanOf, type LadderWork, type ShardWork } from "./work.ts";
 
 const pageRows = 1024;
 /** Rows decoded, or what takes as long, before others get a turn (E2). */
@@ -47,6 +49,7 @@ export class Fetcher {
   readonly #kept: BlobsOfReader;
   readonly #turn: () => Promise<void>;
   #work: ShardWork | undefined;
+  #generations: Generations | undefined;
   #blobs: Promise<StoredBlob[]> | undefined;
   readonly #reader = new PieceReader();
   readonly #rows = new Summaries();
@@ -65,7 +68,10 @@ export class Fetcher {
   ): Promise<Cells> {
     const grid = new Grid(ids, range, wantedOf(columns), columns.includes("sketch"));
     const until = range.start + range.stepSeconds * range.width;
-    this.#work ??= this.#view.work().work;
+    if (this.#work === undefined) {
+      this.#work = this.#view.work().work;
+      this.#generations = Generations.of(this.#view, this.#work);
+    }
     if (ids.length > 0 && range.width > 0) {
       for (const [number, ladder] of this.#work.ladders.entries())
         for (const reach of reachOf(ladder, range.stepSeconds, range.start, until))
@@ -118,19 +124,22 @@ export class Fetcher {
     reach: Reach,
   ): Promise<void> {
     const { ids } = grid;
+    const whole: readonly PiecePart[] = [{ slots: allSlots, from: reach.from, until: reach.until }];
     for (let i = 0; i < ids.length; ) {
       const block = Math.floor((ids[i] as number) / seriesPerBlock);
       let end = i + 1;
       while (end < ids.length && (ids[end] as number) < (block + 1) * seriesPerBlock) end++;
       let rows = 0;
       for (const piece of pieces) {
+        // E3. What the store is asked for comes before the piece's own bytes.
+        const parts = this.#generations?.partsOf(place, block, piece, reach) ?? whole;
         const bytes = this.#view.peek(pieceKey(place, block, piece));
         rows += rowsPerLook;
-        if (bytes !== undefined) rows += this.#addPiece(grid, bytes, i, end, place.span, reach);
+        if (bytes !== undefined) rows += this.#addPiece(grid, bytes, i, end, place.span, reach, parts);
         if (bytes === undefined || grid.sketches === undefined) continue;
         const list = this.#view.peek(sketchesKey(place, block, piece));
         rows += rowsPerLook;
-        if (list !== undefined) rows += rowsPerSketch * addSketches(grid, list, i, end, reach);
+        if (list !== undefined) rows += rowsPerSketch * addSketches(grid, list, i, end, parts);
       }
       i = end;
       await this.#took(rows);
@@ -145,6 +154,7 @@ export class Fetcher {
     end: number,
     span: number,
     { stepSeconds, from, until }: Reach,
+    parts: readonly PiecePart[],
   ): number {
     const reader = this.#reader;
     const rows = this.#rows;
@@ -154,21 +164,24 @@ export class Fetcher {
     for (let i = first; i < end; i++) {
       const slot = (grid.ids[i] as number) % seriesPerBlock;
       if (((reader.slots >>> slot) & 1) === 0) continue;
-      rows.clear();
-      reader.read(slot, rows, from, until, grid.wanted);
-      grid.addRows(i, rows);
-      decoded += rows.count;
+      for (const part of parts) {
+        if (((part.slots >>> slot) & 1) === 0) continue;
+        rows.clear();
+        reader.read(slot, rows, part.from, part.until, grid.wanted);
+        grid.addRows(i, rows);
+        decoded += rows.count;
+      }
     }
     return decoded;
   }
 
-  async #addBlobs(grid: Grid, from: number, until: number, { round }: ShardWork): Promise<void> {
+  async #addBlobs(grid: Grid, from: number, until: number, work: ShardWork): Promise<void> {
     this.#blobs ??= this.#listBlobs();
     let readBytes = 0;
     for (const { key, number, minBucket, maxBucket } of await this.#blobs) {
       if (maxBucket < from || minBucket >= until) continue;
       // E1.
-      const leastSeries = round !== undefined && number <= round.until ? round.nextSeries : 0;
+      const leastSeries = passedSeries(work, number);
       if ((grid.ids.at(-1) ?? 0) < leastSeries) continue;
       const { blob, bytes, kept } = this.#kept.get(this.#view, key, readBytes);
       readBytes += bytes;
@@ -200,11 +213,14 @@ function addSketches(
   list: Uint8Array,
   first: number,
   end: number,
-  { from, until }: Reach,
+  parts: readonly PiecePart[],
 ): number {
   let added = 0;
   for (const { first: slot, second: bucket, bytes } of decodeSketchList(list)) {
-    if (bucket < from || bucket >= until) continue;
+    const isRead = parts.some(
+      ({ slots, from, until }) => ((slots >>> slot) & 1) === 1 && bucket >= from && bucket < until,
+    );
+    if (!isRead) continue;
     for (let i = first; i < end; i++) {
       if ((grid.ids[i] as number) % seriesPerBlock !== slot) continue;
       grid.addSketch(i, bucket, bytes);

@@ -17,6 +17,7 @@ import {
   tableRange,
   tenantPrefixOfLedger,
 } from "./keys.ts";
+import { planClosed } from "./closed-letters.ts";
 import { DeadLetters } from "./letters.ts";
 import { decodeBoot, letterFacts } from "./rows.ts";
 import { bootKeptMs, ledgerKeptMs, keyedKeptMs, type Forgotten } from "./store.ts";
@@ -49,6 +50,7 @@ export function planForget(state: State, nowMs: number, from: ForgetPlace): Forg
   const ledger = planLedger(state, nowMs - ledgerKeptMs, from.ledger);
   const writes: Writes = { puts: [], removes: [...keyed.flat(), ...boots.removes, ...ledger.removes] };
   const dead = planDead(state, nowMs - ledgerKeptMs, writes);
+  const closed = planClosed(state, nowMs - ledgerKeptMs, writes);
   return {
     writes,
     forgotten: {
@@ -56,6 +58,7 @@ export function planForget(state: State, nowMs: number, from: ForgetPlace): Forg
       boots: boots.removes.length,
       ledger: ledger.removes.length,
       dead,
+      closed,
     },
     next: { boots: boots.next, ledger: ledger.next },
   };

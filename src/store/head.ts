@@ -16,6 +16,9 @@ export interface ShardHead extends ShardProgress {
   nextNode: number;
   /** The last blob's number (keys.ts). */
   blobs: number;
+  /** The same when the latest replay began, and that replay's id (replays.ts). */
+  barrier: number;
+  lastReplay: number;
 }
 
 export function freshHead(): ShardHead {
@@ -25,6 +28,8 @@ export function freshHead(): ShardHead {
     nextBlock: 1,
     nextNode: 1,
     blobs: 0,
+    barrier: 0,
+    lastReplay: 0,
   };
 }
 
@@ -70,11 +75,15 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
   };
 }
 
-type Lanes = Pick<ShardHead, "era" | "lanes" | "parts" | "poison" | "replays" | "blobs">;
+type Lanes = Pick<
+  ShardHead,
+  "era" | "lanes" | "parts" | "poison" | "replays" | "blobs" | "barrier" | "lastReplay"
+>;
 
 /** As values of their own kinds: what is added later has a name, and who does not know it leaves it out. */
-function encodeLanes({ era, lanes, parts, poison, replays, blobs }: ShardHead): string {
-  const written: Lanes = { era, lanes, parts, poison, replays, blobs };
+function encodeLanes(head: ShardHead): string {
+  const { era, lanes, parts, poison, replays, blobs, barrier, lastReplay } = head;
+  const written: Lanes = { era, lanes, parts, poison, replays, blobs, barrier, lastReplay };
   return JSON.stringify(written);
 }
 
@@ -92,6 +101,8 @@ function decodeLanes(value: unknown, claims: number, offset: number): Lanes {
       poison,
       replays,
       blobs: offset,
+      barrier: 0,
+      lastReplay: 0,
     };
   const said = parsedLanes(text(value, "the shard's lanes"));
   const laneOf = (lane: LaneState): LaneState => ({ ...freshLane(), ...lane });
@@ -102,6 +113,8 @@ function decodeLanes(value: unknown, claims: number, offset: number): Lanes {
     poison: said.poison,
     replays: said.replays,
     blobs: said.blobs,
+    barrier: said.barrier,
+    lastReplay: said.lastReplay,
   };
 }
 

@@ -12,6 +12,7 @@
 //   m ladder u8, rung u8, span u32      -> pieces              of which pieces a span consists (spans.ts)
 //   f ladder u8, rung u8, span u32, block u32, piece u32 -> fragments of a block's series (fragment.ts)
 //   q as of f                           -> sketches of the piece that has the same key (sketches.ts)
+//   s replay u32, sequence u64          -> blob                rebuilt rows of frames up to the sequence (replays.ts)
 //   o boot hex                          -> boot row            frames applied, per gateway start
 //   k keyed id, 16 bytes                -> applied at, ms      keyed requests applied
 //   x applied at u64, keyed id          -> nothing             the same by time, for their expiry
@@ -20,16 +21,17 @@
 //   e                                   -> nothing             every dead letter is in the two tables below (letters.ts)
 //   e length u8, tenant, length u8, reason, then as in d -> nothing   dead letters by tenant and reason
 //   c length u8, tenant, length u8, reason -> counts           how many of these there are
+//   y sequence u64, part u32            -> closed letter       one that was retried or dropped (closed-letters.ts)
 //   h tenant                            -> quarantine row      (quarantine.ts)
 //   r tenant                            -> nothing             tombstones (tombstones.ts)
-//   v series u32                        -> f64                 the value of a StatsD gauge
+//   v series u32                        -> f64, blob f64       the value of a StatsD gauge, and since when it is one
 //   z series u32                        -> whole name          names by id
 //
 // Names by id come last: ids are given in order, and LMDB leaves pages full where keys are appended at the very end of a
 // table, but half empty where they are appended within it. They are the most bytes of all that names take.
 //
-// A change of what is written above needs a higher storeFormat (head.ts). What was added since, q, v, e, c, h and r, did
-// not: a store without them is read as ever, and the first claim adds the rows of e and c.
+// A change of what is written above needs a higher storeFormat (head.ts). What was added since, q, s, v, e, c, y, h and r,
+// did not: a store without them is read as ever, and the first claim adds the rows of e and c.
 import { assert } from "../base/assert.ts";
 
 const tableByte = {
@@ -44,6 +46,7 @@ const tableByte = {
   dead: 0x64,
   deadList: 0x65,
   deadCount: 0x63,
+  closed: 0x79,
   quarantine: 0x68,
   tombstone: 0x72,
   name: 0x7a,
@@ -55,6 +58,7 @@ const tableByte = {
   span: 0x6d,
   piece: 0x66,
   sketches: 0x71,
+  staged: 0x73,
 } as const;
 
 export type Table = keyof typeof tableByte;
@@ -156,6 +160,18 @@ export function blobPlace(key: Buffer): BlobPlace {
     maxBucket: key.readUInt32BE(13),
     commits: key.readUInt32BE(17),
   };
+}
+
+export function stagedKey(replay: number, sequence: number): Buffer {
+  const key = Buffer.allocUnsafe(13);
+  key[0] = tableByte.staged;
+  key.writeUInt32BE(replay, 1);
+  writeU64(key, sequence, 5);
+  return key;
+}
+
+export function stagedPlace(key: Buffer): { replay: number; sequence: number } {
+  return { replay: key.readUInt32BE(1), sequence: readU64(key, 5) };
 }
 
 /** Ids of a block: 16 * block up to 16 * block + 15. Block 0 is never given: id 0 is none. */
@@ -325,6 +341,13 @@ export function deadKey(sequence: number, part: number): Buffer {
   key[0] = tableByte.dead;
   writeU64(key, sequence, 1);
   key.writeUInt32BE(part, 9);
+  return key;
+}
+
+/** As of deadKey; deadPlace reads it, too. */
+export function closedKey(sequence: number, part: number): Buffer {
+  const key = deadKey(sequence, part);
+  key[0] = tableByte.closed;
   return key;
 }
 

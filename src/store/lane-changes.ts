@@ -157,7 +157,8 @@ export function adoptedHead<H extends LaneHead>(
     holes: mergeIntervals(head.holes, [...head.gaps, ...(to.hole === undefined ? [] : [to.hole])]),
     gaps: [],
     parts: [],
-    replays: [],
+    // One that is swapped is what readers see: upkeep finishes it.
+    replays: head.replays.filter(({ state }) => state === "swapped"),
     lanes: { live: freshLane(), fill: freshLane() },
   };
 }

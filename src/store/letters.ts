@@ -5,11 +5,14 @@
 // L2. Letters of others cost nothing: what is asked of a tenant or a reason is read from its own lists, and counts from
 //     a row each.
 // L3. A page is bounded in letters and in bytes, and lets others run.
-// L4. A store from before there were lists gets them by the first claim, a bounded part at a time.
+// L4. Of a letter that was retried or dropped it stays known that there was one (closed-letters.ts).
+// L5. A store from before there were lists gets them by the first claim, a bounded part at a time.
 import { Outage } from "../base/errors.ts";
 import type { State, Writes } from "./environment.ts";
+import { encodeClosed, type Closing } from "./closed-letters.ts";
 import {
   after,
+  closedKey,
   deadCountKey,
   deadCountPlace,
   deadCountPrefix,
@@ -35,7 +38,7 @@ import {
 const pageRows = 1024;
 /** Letters, each perhaps a megabyte, before others get a turn. */
 const lettersPerTurn = 64;
-/** Letters that one change brings into the lists (L4). */
+/** Letters that one change brings into the lists (L5). */
 const listedAtOnce = 2000;
 
 interface Counted {
@@ -74,7 +77,14 @@ export class DeadLetters {
     return this.#remove(deadKey(sequence, part));
   }
 
-  /** L4. Puts a letter that is there already into the list, once. */
+  /** L4. The same, of one that was retried or dropped. */
+  close({ sequence, part }: LetterPlace, fate: Closing): LetterFacts | undefined {
+    const facts = this.#remove(deadKey(sequence, part));
+    if (facts !== undefined) this.#set(closedKey(sequence, part), encodeClosed(facts, fate));
+    return facts;
+  }
+
+  /** L5. Puts a letter that is there already into the list, once. */
   listStored(key: Buffer): void {
     const facts = this.#factsOf(key);
     if (facts === undefined) return;
@@ -140,7 +150,7 @@ function decodeCounts(stored: Uint8Array | undefined): { letters: number; lines:
   return { letters: count(letters, what), lines: count(lines, what), bytes: count(bytes, what) };
 }
 
-/** L4. `next`: where the next call goes on; undefined: all are listed. */
+/** L5. `next`: where the next call goes on; undefined: all are listed. */
 export function planListing(state: State, from: Buffer | undefined): { writes: Writes; next?: Buffer } {
   const writes: Writes = { puts: [], removes: [] };
   const table = tableRange("dead");

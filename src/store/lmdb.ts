@@ -8,7 +8,6 @@ import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
-import { notYet } from "./not-yet.ts";
 import { planCommit } from "./changes.ts";
 import {
   decideBurial,
@@ -39,6 +38,16 @@ import { areOpen } from "./letters.ts";
 import { KeptBlobs, type BlobsOfReader } from "./kept-blobs.ts";
 import { bootKey, keyedKey } from "./keys.ts";
 import { RecordTime } from "./record-time.ts";
+import {
+  decideAbandon,
+  decideBegin,
+  decideStage,
+  decideSwap,
+  type ReplayAsked,
+  type ReplayBegun,
+  type StagedPart,
+  type Swapped,
+} from "./replay-changes.ts";
 import { planRetire } from "./retire.ts";
 import { decodeBoot, decodeNumber } from "./rows.ts";
 import { readState, turn, ViewSnapshot } from "./snapshot.ts";
@@ -49,7 +58,6 @@ import {
   type Interval,
   type Lane,
   type LetterPlace,
-  type Replay,
   type TrialRange,
   type ClaimResult,
   type Commit,
@@ -247,7 +255,7 @@ class Shard implements LmdbShardStore {
   async forget(epoch: number, nowMs: number): Promise<Forgotten> {
     let from = this.#forgetFrom;
     const result = await this.#decide((now) => {
-      if (now.head.epoch !== epoch) return { answer: { keyed: 0, boots: 0, ledger: 0, dead: 0 } };
+      if (now.head.epoch !== epoch) return { answer: { keyed: 0, boots: 0, ledger: 0, dead: 0, closed: 0 } };
       const { writes, forgotten, next } = planForget(now, nowMs, this.#forgetFrom);
       from = next;
       if (writes.removes.length === 0) return { answer: forgotten };
@@ -322,22 +330,20 @@ class Shard implements LmdbShardStore {
     return deletedOf(Array.from(gone, ([id, name]) => ({ id, name: shownName(name.toString()) })));
   }
 
-  async beginReplay(): Promise<
-    { kind: "begun"; replay: Replay } | { kind: "refused"; why: string } | { kind: "fenced" }
-  > {
-    return notYet();
+  async beginReplay(epoch: number, asked: ReplayAsked): Promise<ReplayBegun> {
+    return await this.#decide((now) => decideBegin(now, epoch, asked));
   }
 
-  async stage(): Promise<CommitResult> {
-    return notYet();
+  async stage(epoch: number, id: number, part: StagedPart): Promise<CommitResult> {
+    return await this.#decide((now) => decideStage(now, epoch, id, part));
   }
 
-  async swap(): Promise<"swapped" | "waiting" | "gone" | "fenced"> {
-    return notYet();
+  async swap(epoch: number, id: number): Promise<Swapped> {
+    return await this.#decide((now) => decideSwap(now, epoch, id));
   }
 
-  async abandonReplay(): Promise<Changed> {
-    return notYet();
+  async abandonReplay(epoch: number, id: number): Promise<Changed> {
+    return await this.#decide((now) => decideAbandon(now, epoch, id));
   }
 
   space(): SpaceUsed {

@@ -2,7 +2,6 @@
 // it was committed; what upkeep does is to say how rows are read (memory/upkeep.ts, memory/snapshot.ts).
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
-import { notYet } from "./not-yet.ts";
 import { withNamedLetters } from "./eras.ts";
 import { applyGauges } from "./gauges.ts";
 import { mergeIntervals } from "./intervals.ts";
@@ -18,12 +17,23 @@ import {
   settledHead,
   skippedHead,
 } from "./lane-changes.ts";
-import { dropSeries, freshDisk, keyOfName, namesOf, stateOf, type Disk } from "./memory/disk.ts";
+import { dropSeries, freshDisk, keyOfName, namesOf, stateOf, type Disk, type Row } from "./memory/disk.ts";
 import { foundIn } from "./memory/find.ts";
 import { applyLetters, dropLetters, keyOfLetter } from "./memory/letters.ts";
+import { beginReplay, giveUpReplay, giveUpStaged, isReady, swapReplay } from "./memory/replays.ts";
 import { MemorySnapshot } from "./memory/snapshot.ts";
 import { deletedOf, shownName } from "./tombstones.ts";
 import { daySeconds, upkeepStep } from "./memory/upkeep.ts";
+import {
+  doneOf,
+  isNext,
+  stagedHead,
+  type ReplayAsked,
+  type ReplayBegun,
+  type StagedPart,
+  type Swapped,
+} from "./replay-changes.ts";
+import { isWithin, replayOf } from "./replays.ts";
 import {
   bootKeptMs,
   keyedKeptMs,
@@ -35,12 +45,12 @@ import {
   type Lane,
   type LaneState,
   type LetterPlace,
-  type Replay,
   type TrialRange,
   type ClaimResult,
   type Commit,
   type CommitResult,
   type Deleted,
+  type DeltaColumns,
   type Forgotten,
   type Owner,
   type Retired,
@@ -130,7 +140,9 @@ class MemoryShard implements ShardStore {
     epoch: number,
     to: { incarnation: string; offset: number; frameTimeMs: number; hole: Interval | undefined },
   ): Promise<Changed> {
-    return this.#change(epoch, (head) => adoptedHead(head, to));
+    const changed = this.#change(epoch, (head) => adoptedHead(head, to));
+    if (replayOf(this.#disk.state) === undefined) giveUpStaged(this.#disk);
+    return changed;
   }
 
   #change(epoch: number, change: (head: Disk["state"]) => Disk["state"]): Changed {
@@ -160,25 +172,13 @@ class MemoryShard implements ShardStore {
     const idOf = (said: number) => (said >= newSeriesFlag ? (ids[said - newSeriesFlag] ?? 0) : said);
     const before = (id: number) => disk.gauges.get(id) ?? 0;
     const { deltas, values } = applyGauges(commit.deltas, commit.gauges ?? [], idOf, before);
-    for (const [id, value] of values) if (disk.series.has(id)) disk.gauges.set(id, value);
-    for (let i = 0; i < deltas.count; i++) {
-      const series = idOf(deltas.series[i] ?? 0);
-      const sketch = deltas.sketches?.get(i);
-      assert(series > 0, "a stored series or one of newSeries");
-      disk.rows.push({
-        series,
-        bucket: deltas.bucket[i] ?? 0,
-        points: deltas.points[i] ?? 0,
-        sum: deltas.sum[i] ?? 0,
-        min: deltas.min[i] ?? 0,
-        max: deltas.max[i] ?? 0,
-        last: deltas.last[i] ?? 0,
-        lastSeconds: deltas.lastSeconds[i] ?? 0,
-        lastReceivedAtMs: deltas.lastReceivedAtMs[i] ?? 0,
-        sketch: sketch === undefined ? undefined : Uint8Array.from(sketch),
-        settled: undefined,
-      });
+    disk.commits++;
+    for (const [id, value] of values) {
+      if (!disk.series.has(id)) continue;
+      disk.gauges.set(id, value);
+      if (!disk.gaugeSince.has(id)) disk.gaugeSince.set(id, disk.commits);
     }
+    disk.rows.push(...rowsOf(deltas, idOf, disk.commits));
     for (const { boot, applied, lastAppliedMs } of commit.boots) {
       const known = disk.boots.get(boot);
       disk.boots.set(boot, {
@@ -225,10 +225,11 @@ class MemoryShard implements ShardStore {
   }
 
   async retire(epoch: number, nowSeconds: number): Promise<Retired> {
-    const { state, rows, series, expiryDay } = this.#disk;
+    const { state, rows, staged, series, expiryDay } = this.#disk;
     if (epoch !== state.epoch) return { ids: new Uint32Array(), more: false };
     const today = Math.floor(nowSeconds / daySeconds);
-    const held = new Set(rows.filter((row) => row.settled === undefined).map((row) => row.series));
+    const waiting = [...rows, ...staged].filter((row) => row.settled === undefined);
+    const held = new Set(waiting.map((row) => row.series));
     const ids = [...series.keys()].filter((id) => !held.has(id) && (expiryDay.get(id) ?? today) < today);
     dropSeries(this.#disk, new Set(ids));
     return { ids: Uint32Array.from(ids), more: false };
@@ -244,8 +245,8 @@ class MemoryShard implements ShardStore {
   }
 
   async forget(epoch: number, nowMs: number): Promise<Forgotten> {
-    const { keyed, boots, ledger, dead, state } = this.#disk;
-    const forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0 };
+    const { keyed, boots, ledger, dead, closed, state } = this.#disk;
+    const forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0, closed: 0 };
     if (epoch !== state.epoch) return forgotten;
     const waits = state.gaps.length > 0;
     for (const [id, appliedAtMs] of keyed)
@@ -256,6 +257,8 @@ class MemoryShard implements ShardStore {
       if (minute * 1000 < nowMs - ledgerKeptMs && ledger.delete(key)) forgotten.ledger++;
     for (const [key, { receivedAtMs }] of dead)
       if (receivedAtMs < nowMs - ledgerKeptMs && dead.delete(key)) forgotten.dead++;
+    for (const [key, { receivedAtMs }] of closed)
+      if (receivedAtMs < nowMs - ledgerKeptMs && closed.delete(key)) forgotten.closed++;
     return forgotten;
   }
 
@@ -288,25 +291,70 @@ class MemoryShard implements ShardStore {
     return deletedOf(found.map(({ id, name }) => ({ id, name: shownName(name) })));
   }
 
-  async beginReplay(): Promise<
-    { kind: "begun"; replay: Replay } | { kind: "refused"; why: string } | { kind: "fenced" }
-  > {
-    return notYet();
+  async beginReplay(epoch: number, asked: ReplayAsked): Promise<ReplayBegun> {
+    return epoch === this.#disk.state.epoch ? beginReplay(this.#disk, asked) : { kind: "fenced" };
   }
 
-  async stage(): Promise<CommitResult> {
-    return notYet();
+  async stage(epoch: number, id: number, part: StagedPart): Promise<CommitResult> {
+    const disk = this.#disk;
+    if (epoch !== disk.state.epoch) return { kind: "fenced", epoch: disk.state.epoch };
+    const replay = replayOf(disk.state);
+    if (!isNext(replay, id, part)) return { kind: "at", offset: doneOf(disk.state, id) };
+    for (const { tenant } of part.newSeries)
+      assert(tenant === replay.tenant, "series of the replay's tenant");
+    const ids = Uint32Array.from(part.newSeries, ({ tenant, name }) => this.#idOf(tenant, name));
+    const idOf = (said: number) => (said >= newSeriesFlag ? (ids[said - newSeriesFlag] ?? 0) : said);
+    const rows = rowsOf(part.deltas, idOf, 0);
+    assert(
+      rows.every(({ bucket }) => isWithin(bucket, replay)),
+      "rows of the replay's time",
+    );
+    // As with commits: of a series that was deleted meanwhile nothing is left.
+    disk.staged.push(...rows.filter(({ series }) => disk.series.has(series)));
+    disk.state = stagedHead(disk.state, part.to);
+    return { kind: "ok", ids };
   }
 
-  async swap(): Promise<"swapped" | "waiting" | "gone" | "fenced"> {
-    return notYet();
+  async swap(epoch: number, id: number): Promise<Swapped> {
+    const disk = this.#disk;
+    const replay = replayOf(disk.state);
+    if (epoch !== disk.state.epoch) return "fenced";
+    if (replay?.id !== id) return "gone";
+    if (replay.state === "swapped") return "swapped";
+    if (!isReady(disk)) return "waiting";
+    swapReplay(disk, replay);
+    return "swapped";
   }
 
-  async abandonReplay(): Promise<Changed> {
-    return notYet();
+  async abandonReplay(epoch: number, id: number): Promise<Changed> {
+    if (epoch !== this.#disk.state.epoch) return "fenced";
+    giveUpReplay(this.#disk, id);
+    return "ok";
   }
 
   async close(): Promise<void> {}
+}
+
+function rowsOf(deltas: DeltaColumns, idOf: (said: number) => number, commit: number): Row[] {
+  return Array.from({ length: deltas.count }, (_, i) => {
+    const series = idOf(deltas.series[i] ?? 0);
+    const sketch = deltas.sketches?.get(i);
+    assert(series > 0, "a stored series or one of newSeries");
+    return {
+      series,
+      bucket: deltas.bucket[i] ?? 0,
+      points: deltas.points[i] ?? 0,
+      sum: deltas.sum[i] ?? 0,
+      min: deltas.min[i] ?? 0,
+      max: deltas.max[i] ?? 0,
+      last: deltas.last[i] ?? 0,
+      lastSeconds: deltas.lastSeconds[i] ?? 0,
+      lastReceivedAtMs: deltas.lastReceivedAtMs[i] ?? 0,
+      sketch: sketch === undefined ? undefined : Uint8Array.from(sketch),
+      settled: undefined,
+      commit,
+    };
+  });
 }
 
 function addToLedger({ ledger }: Disk, rows: readonly LedgerRow[]): void {

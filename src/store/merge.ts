@@ -16,6 +16,7 @@ import {
   tableRange,
   type SpanPlace,
 } from "./keys.ts";
+import { mergeable } from "./replays.ts";
 import type { SliceBounds } from "./round.ts";
 import { PieceSketches } from "./sketches.ts";
 import type { Slice } from "./slice.ts";
@@ -53,7 +54,7 @@ export function pickMerge(
     if (ladder === undefined || stored === undefined || place.span < (ladder.kept[place.rung] ?? 0)) continue;
     const ends = place.span + spanSecondsOf(ladder.ladder, place.rung);
     const closed = ends + closedAfterSeconds <= nowSeconds;
-    const pieces = choose(decodeSpan(stored), closed, policy);
+    const pieces = choose(mergeable(key, decodeSpan(stored), work), closed, policy);
     if (pieces.length > (found?.pieces.length ?? 1)) found = { place, pieces, closed };
   }
   if (found === undefined) return undefined;

@@ -26,6 +26,7 @@ import { keptAt, type SliceBounds } from "./round.ts";
 import { decodeNumber } from "./rows.ts";
 import { PieceSketches } from "./sketches.ts";
 import type { Slice } from "./slice.ts";
+import { SpanWalk } from "./span-walk.ts";
 import { Summaries } from "./summaries.ts";
 import type { ShardWork } from "./work.ts";
 
@@ -34,7 +35,11 @@ const keysPerSlice = 2000;
 export type Advance = "nothing" | "advanced" | "round-first";
 
 /** T1, T2: moves `kept` of every rung that is due; of the work row only. `blobs`: those that are waited for. */
-export function advanceKept(work: ShardWork, blobs: readonly BlobPlace[], nowSeconds: number): Advance {
+export function advanceKept(
+  work: ShardWork,
+  blobs: readonly Pick<BlobPlace, "minBucket" | "maxBucket">[],
+  nowSeconds: number,
+): Advance {
   let answer: Advance = "nothing";
   for (const each of work.ladders)
     for (const [rung, { spanSeconds }] of each.ladder.rungs.entries()) {
@@ -88,11 +93,7 @@ export class Purge {
   readonly #ids: number[];
   /** By block: bits of the slots to go. */
   readonly #slots = new Map<number, number>();
-  readonly #blocks: number[];
-  /** The spans from this key on are not done; of the first of them, `#current`, the blocks before `#at` are. */
-  #span: Buffer;
-  #current: Buffer | undefined;
-  #at = 0;
+  readonly #walk: SpanWalk;
   readonly #reader = new PieceReader();
   readonly #writer = new PieceWriter();
   readonly #rows = new Summaries();
@@ -103,12 +104,11 @@ export class Purge {
       const block = blockOf(id);
       this.#slots.set(block, (this.#slots.get(block) ?? 0) | (1 << (id % seriesPerBlock)));
     }
-    this.#blocks = [...this.#slots.keys()].sort((a, b) => a - b);
-    this.#span = tableRange("span").start;
+    this.#walk = new SpanWalk([...this.#slots.keys()].sort((a, b) => a - b));
   }
 
   /** T3. undefined: nothing is due. */
-  static due(view: View, work: ShardWork, blobs: readonly BlobPlace[]): Purge | undefined {
+  static due(view: View, work: ShardWork, blobs: readonly unknown[]): Purge | undefined {
     const { start, end } = tableRange("purge");
     const ids = view
       .range(start, end, purgeMost)
@@ -119,26 +119,13 @@ export class Purge {
 
   /** Plans a slice; true: it was the last one. */
   plan(slice: Slice, bounds: SliceBounds): boolean {
-    const { view } = slice;
-    const { end } = tableRange("span");
-    let looked = 0;
-    for (;;) {
-      const [key] = view.keys(this.#span, end, 1);
-      if (key === undefined) break;
-      // Between two slices retention may have taken the span, or a round brought one before it.
-      if (this.#current?.equals(key) !== true) this.#at = 0;
-      this.#current = key;
-      const place = spanPlace(key);
-      const pieces = slice.piecesOf(place).map(({ number }) => number);
-      for (; this.#at < this.#blocks.length; this.#at++) {
-        if (looked > keysPerSlice || slice.bytes >= bounds.sliceBytes || slice.puts >= bounds.slicePuts)
-          return false;
-        looked += pieces.length;
-        const block = this.#blocks[this.#at] as number;
-        for (const number of pieces) this.#piece(slice, place, block, number);
-      }
-      this.#span = Buffer.concat([key, Buffer.of(0)]);
-    }
+    const done = this.#walk.plan(
+      slice,
+      bounds,
+      (place) => slice.piecesOf(place).map(({ number }) => number),
+      (place, block, piece) => this.#piece(slice, place, block, piece),
+    );
+    if (!done) return false;
     for (const id of this.#ids) slice.remove(purgeKey(id));
     return true;
   }

@@ -5,7 +5,8 @@
 // upkeep and names are written under different conditions, and two writers of one row would undo each other's work. A
 // series that went is known by its missing name.
 //
-// I1. A series goes only when its day is over and no blob holds a row of it: what came since its last round.
+// I1. A series goes only when its day is over and no blob, staged ones included, holds a row of it: what came since its
+//     last round.
 // I2. Work of one call is bounded: so many chunks, names and looks into blobs. It says where the next one goes on.
 import { assert } from "../base/assert.ts";
 import { Outage } from "../base/errors.ts";
@@ -81,15 +82,16 @@ function dueFrom(state: State, today: number, from: number): { ids: number[]; ne
 }
 
 function blobKeys(state: State): Buffer[] {
-  const { start, end } = tableRange("blob");
   const keys: Buffer[] = [];
-  for (let from = start; ; ) {
-    const page = state.keys(from, end, pageRows);
-    keys.push(...page);
-    const last = page.at(-1);
-    if (page.length < pageRows || last === undefined) return keys;
-    from = Buffer.concat([last, Buffer.of(0)]);
-  }
+  for (const { start, end } of [tableRange("blob"), tableRange("staged")])
+    for (let from = start; ; ) {
+      const page = state.keys(from, end, pageRows);
+      keys.push(...page);
+      const last = page.at(-1);
+      if (page.length < pageRows || last === undefined) break;
+      from = Buffer.concat([last, Buffer.of(0)]);
+    }
+  return keys;
 }
 
 /** I1. Which of these ids, ascending, have a row in a blob. */

@@ -8,6 +8,8 @@
 // O4. Rows of series that were deleted before the round began go nowhere.
 // O5. What a round keeps in memory is its blobs: bounded by `roundBytes` and one commit. They never change, so they are
 //     read once, not once a slice.
+// O6. Of staged rows (replays.ts) go nowhere: those of series without a name, which were deleted since, at any time; of
+//     gauges (Y6); and of times that are not replaced (Y5).
 import { assert } from "../base/assert.ts";
 import { longestSpan, type Ladder } from "../metric/bucket.ts";
 import { ladderText, type LadderRules, type LadderSince } from "../metric/ladder-rules.ts";
@@ -15,23 +17,22 @@ import { decodeBlob, type Blob } from "./blob.ts";
 import { BlobRows } from "./blob-rows.ts";
 import type { View } from "./environment.ts";
 import { PieceWriter } from "./fragment.ts";
-import {
-  activityKey,
-  after,
-  blobKey,
-  blockOf,
-  idsPerChunk,
-  seriesPerBlock,
-  spanKey,
-  tableRange,
-  u32OfKey,
-  type BlobPlace,
-} from "./keys.ts";
+import { after, blockOf, nameKey, seriesPerBlock, spanKey, tableRange, u32OfKey } from "./keys.ts";
+import { Activity } from "./activity.ts";
+import { allSlots, gaugesIn, isWithin, replacedUnder } from "./replays.ts";
 import { BlockSketches, ladderOfBucket, RoundSketches, type SketchOfBlob } from "./round-sketches.ts";
 import type { LadderPlans } from "./ladder-plans.ts";
 import type { Slice } from "./slice.ts";
 import { Summaries } from "./summaries.ts";
-import { laddersMax, spanOf, spanSecondsOf, type LadderWork, type Round, type ShardWork } from "./work.ts";
+import {
+  laddersMax,
+  spanOf,
+  spanSecondsOf,
+  type LadderWork,
+  type ReplayWork,
+  type Round,
+  type ShardWork,
+} from "./work.ts";
 
 export interface SliceBounds {
   sliceBytes: number;
@@ -40,8 +41,8 @@ export interface SliceBounds {
 }
 
 /** A copy: it stays as long as it is held. */
-export function storedBlob(view: View, place: BlobPlace): Blob {
-  const bytes = view.get(blobKey(place));
+export function storedBlob(view: View, key: Buffer): Blob {
+  const bytes = view.get(key);
   assert(bytes !== undefined, "a blob whose key is there");
   return decodeBlob(bytes);
 }
@@ -60,7 +61,9 @@ const deletedMost = 10_000;
 /** What a round keeps between slices. Of one round only: another round, another one. */
 export class RoundWork {
   readonly piece: number;
-  readonly #places: readonly BlobPlace[];
+  readonly #keys: readonly Buffer[];
+  /** The replay whose staged rows these are. */
+  readonly #replay: ReplayWork | undefined;
   readonly #sources: BlobRows[];
   readonly #sketches: RoundSketches;
   readonly #deleted: ReadonlySet<number>;
@@ -80,11 +83,13 @@ export class RoundWork {
   /** Of the ladders that this round has put rows under. */
   readonly #numbers = new Map<Ladder, number>();
 
-  /** `places`: the blobs of the round. */
-  constructor(view: View, round: Round, places: readonly BlobPlace[]) {
+  /** `keys`: of the round's blobs. `replay`: the work row's, where they are staged ones. */
+  constructor(view: View, round: Round, keys: readonly Buffer[], replay: ReplayWork | undefined) {
+    assert(round.replay === replay?.id, "the replay that the round is about");
     this.piece = round.piece;
-    this.#places = places;
-    const blobs = places.map((place) => storedBlob(view, place));
+    this.#keys = keys;
+    this.#replay = replay;
+    const blobs = keys.map((key) => storedBlob(view, key));
     this.#sources = blobs.map((blob) => new BlobRows(blob));
     this.#sketches = new RoundSketches(blobs);
     const deleted = tableRange("purge");
@@ -114,8 +119,8 @@ export class RoundWork {
     activity.finish();
     if (block === undefined) {
       work.round = undefined;
-      work.compacted = Math.max(work.compacted, round.until);
-      for (const place of this.#places) slice.remove(blobKey(place));
+      if (round.replay === undefined) work.compacted = Math.max(work.compacted, round.until);
+      for (const key of this.#keys) slice.remove(key);
     } else work.round = { ...round, nextSeries: this.#nextSeries };
   }
 
@@ -144,11 +149,12 @@ export class RoundWork {
     const tenant = slice.tenantOf(block);
     this.#take(block);
     slice.rows += this.#raw.count;
+    const leftOut = this.#leftOut(slice.view, block, tenant);
     for (let slot = 0; slot < seriesPerBlock; slot++) {
       const start = this.#starts[slot] as number;
       const end = this.#starts[slot + 1] as number;
       const series = block * seriesPerBlock + slot;
-      if (start === end || this.#deleted.has(series)) continue;
+      if (start === end || ((leftOut >>> slot) & 1) === 1) continue;
       const ladders = plans.of(slice.view, rules, tenant, series);
       const expiry = this.#series(slice, slot, ladders, nowSeconds, start, end);
       activity.note(series, expiry);
@@ -161,7 +167,28 @@ export class RoundWork {
     this.#open.clear();
     const sketches = this.#sketches.ofBlock(block);
     if (sketches.length > 0)
-      this.#putSketches(slice, block, sketches, (series) => plans.of(slice.view, rules, tenant, series));
+      this.#putSketches(
+        slice,
+        block,
+        sketches.filter(({ series }) => ((leftOut >>> (series % seriesPerBlock)) & 1) === 0),
+        (series) => plans.of(slice.view, rules, tenant, series),
+      );
+  }
+
+  /** O4, O6: bits of the series that have rows here which go nowhere. */
+  #leftOut(view: View, block: number, tenant: string): number {
+    const replay = this.#replay;
+    if (replay === undefined && this.#deleted.size === 0) return 0;
+    if (replay !== undefined && replay.tenant !== tenant) return allSlots;
+    let bits = replay === undefined ? 0 : gaugesIn(view, block, replay.barrier);
+    for (let slot = 0; slot < seriesPerBlock; slot++) {
+      if (this.#starts[slot] === this.#starts[slot + 1]) continue;
+      const series = block * seriesPerBlock + slot;
+      const isGone =
+        this.#deleted.has(series) || (replay !== undefined && view.get(nameKey(series)) === undefined);
+      if (isGone) bits |= 1 << slot;
+    }
+    return bits;
   }
 
   /** Beside the pieces that have just been put. */
@@ -173,10 +200,12 @@ export class RoundWork {
   ): void {
     const out = new BlockSketches();
     for (const sketch of sketches) {
-      if (this.#deleted.has(sketch.series)) continue;
       const number = this.#numbers.get(ladderOfBucket(laddersOf(sketch.series), sketch.bucket));
       assert(number !== undefined, "a ladder under which the sketch's row was put");
-      out.add(sketch, number, slice.work.ladders[number] as LadderWork);
+      const ladder = slice.work.ladders[number] as LadderWork;
+      if (this.#replay !== undefined && !isWithin(sketch.bucket, replacedUnder(this.#replay, ladder.ladder)))
+        continue;
+      out.add(sketch, number, ladder);
     }
     out.put(slice, block, this.piece);
   }
@@ -295,6 +324,10 @@ export class RoundWork {
     for (const [rung, { stepSeconds }] of known.ladder.rungs.entries()) {
       const cells = (this.#rungs[rung] ??= new Summaries());
       cells.gather(finer, from, to, stepSeconds, by);
+      if (rung === 0 && this.#replay !== undefined) {
+        const taken = replacedUnder(this.#replay, known.ladder);
+        cells.clip(taken.from, taken.until);
+      }
       const kept = known.kept[rung] ?? 0;
       let first = 0;
       while (first < cells.count && (cells.bucket[first] as number) < kept) first++; // O1
@@ -384,34 +417,4 @@ function unusedNumber(view: View, count: number, used: ReadonlySet<number>): num
 /** First second of the span that holds `seconds`. */
 export function keptAt(ladder: Ladder, rung: number, seconds: number): number {
   return Math.max(0, spanOf(ladder, rung, Math.max(0, seconds)));
-}
-
-/** The `a` rows of a slice: from which day on an id has nothing left. Written only where a day changes. */
-class Activity {
-  readonly #slice: Slice;
-  readonly #chunks = new Map<number, { row: Buffer; changed: boolean }>();
-
-  constructor(slice: Slice) {
-    this.#slice = slice;
-  }
-
-  note(series: number, day: number): void {
-    const chunk = Math.floor(series / idsPerChunk);
-    let known = this.#chunks.get(chunk);
-    if (known === undefined) {
-      const stored = this.#slice.view.get(activityKey(chunk));
-      known = { row: stored ?? Buffer.alloc(2 * idsPerChunk), changed: false };
-      this.#chunks.set(chunk, known);
-    }
-    const at = 2 * (series % idsPerChunk);
-    const noted = Math.min(day, 0xffff);
-    if (known.row.readUInt16LE(at) >= noted) return;
-    known.row.writeUInt16LE(noted, at);
-    known.changed = true;
-  }
-
-  finish(): void {
-    for (const [chunk, { row, changed }] of this.#chunks)
-      if (changed) this.#slice.put(activityKey(chunk), row);
-  }
 }

@@ -5,6 +5,8 @@
 //     cursor (work.ts, W1) says which.
 // Z2. Rows of series that were deleted don't count while they lie in blobs, and no round takes them up later. What was in
 //     fragments already counts until the purge.
+// Z3. While a replay is about, its staged pieces are counted in its own row, and count for the tenant from the swap on;
+//     old rows that it replaced, and that still lie there, don't any more.
 import { assert } from "../base/assert.ts";
 import { decodeBlob, firstRowOf, valueAt, type Blob } from "./blob.ts";
 import type { View } from "./environment.ts";
@@ -20,9 +22,11 @@ import {
   u32OfKey,
 } from "./keys.ts";
 import { decodeTenant } from "./names.ts";
+import { Generations } from "./replays.ts";
+import { replacedPoints } from "./replay-size.ts";
 import { count, pack, unpack } from "./rows.ts";
 import type { TenantSize } from "./store.ts";
-import type { Round } from "./work.ts";
+import { passedSeries, type ShardWork } from "./work.ts";
 
 export interface SizeRow {
   /** Keys and values of its pieces. */
@@ -49,6 +53,16 @@ export function decodeSize(value: Uint8Array): SizeRow {
   };
 }
 
+/** What was counted apart. */
+export function addSize(to: SizeRow, more: Readonly<SizeRow>): void {
+  if (more.points > 0) {
+    to.oldest = to.points === 0 ? more.oldest : Math.min(to.oldest, more.oldest);
+    to.newest = Math.max(to.newest, more.newest);
+  }
+  to.bytes += more.bytes;
+  to.points += more.points;
+}
+
 const pageRows = 1024;
 /** Blobs counted before others get a turn. */
 const blobsPerTurn = 16;
@@ -60,8 +74,15 @@ export async function sizeOfTenant(
   turn: () => Promise<void>,
 ): Promise<TenantSize> {
   const row = view.get(tenantKey(tenant));
+  const { work } = view.work();
   const stored = view.get(sizeKey(tenant));
-  const counting = new Counting(view, tenant, stored === undefined ? undefined : decodeSize(stored));
+  const size = stored === undefined ? { bytes: 0, points: 0, oldest: 0, newest: 0 } : decodeSize(stored);
+  const generations = work.replay?.tenant === tenant ? Generations.of(view, work) : undefined;
+  if (work.replay !== undefined && generations?.swapped === true) {
+    addSize(size, work.replay.size);
+    size.points = Math.max(0, size.points - (await replacedPoints(view, work, generations, turn)));
+  }
+  const counting = new Counting(view, work, tenant, size);
   const { start, end } = tableRange("blob");
   let taken = 0;
   for (let from = start; ; ) {
@@ -83,27 +104,26 @@ export async function sizeOfTenant(
 class Counting {
   readonly #view: View;
   readonly #tenant: string;
-  readonly #round: Round | undefined;
+  readonly #work: ShardWork;
   readonly size: SizeRow;
   /** By block: whether it is the tenant's. */
   readonly #mine = new Map<number, boolean>();
   /** Series of the tenant's blocks that were deleted. */
   readonly #deleted = new Set<number>();
 
-  constructor(view: View, tenant: string, size: SizeRow | undefined) {
+  constructor(view: View, work: ShardWork, tenant: string, size: SizeRow) {
     this.#view = view;
     this.#tenant = tenant;
-    this.#round = view.work().work.round;
+    this.#work = work;
     this.size =
-      size === undefined || size.points === 0
-        ? { bytes: size?.bytes ?? 0, points: 0, oldest: Number.POSITIVE_INFINITY, newest: 0 }
+      size.points === 0
+        ? { bytes: size.bytes, points: 0, oldest: Number.POSITIVE_INFINITY, newest: 0 }
         : size;
   }
 
   /** Twice over a blob: whose its blocks are is read from the store, and then its own bytes are valid no more. */
   add(key: Buffer): void {
-    const { number } = blobPlace(key);
-    const passed = this.#round !== undefined && number <= this.#round.until ? this.#round.nextSeries : 0;
+    const passed = passedSeries(this.#work, blobPlace(key).number);
     const unknown: number[] = [];
     for (const { block } of blocksOf(this.#open(key), passed))
       if (!this.#mine.has(block)) unknown.push(block);

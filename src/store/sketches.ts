@@ -105,10 +105,10 @@ export class PieceSketches {
     this.#merged.add(slot * 2 ** 32 + bucket, bytes);
   }
 
-  /** Those of a row of sketches whose slot is among the bits. */
-  addList(list: Uint8Array, slots = 0xffff): void {
+  /** Those of a row of sketches whose slot is among the bits, of buckets in [from, until). */
+  addList(list: Uint8Array, slots = 0xffff, from = 0, until = Number.POSITIVE_INFINITY): void {
     for (const { first, second, bytes } of decodeSketchList(list))
-      if (((slots >>> first) & 1) === 1) this.add(first, second, bytes);
+      if (((slots >>> first) & 1) === 1 && second >= from && second < until) this.add(first, second, bytes);
   }
 
   /** undefined: there are none. */

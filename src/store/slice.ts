@@ -4,7 +4,7 @@ import { assert } from "../base/assert.ts";
 import type { View, Writes } from "./environment.ts";
 import { PieceReader } from "./fragment.ts";
 import { after, blockKey, pieceKey, sizeKey, sketchesKey, spanKey, type SpanPlace } from "./keys.ts";
-import { decodeSize, encodeSize, type SizeRow } from "./size.ts";
+import { addSize, decodeSize, encodeSize, type SizeRow } from "./size.ts";
 import { decodeSpan, encodeSpan, type Piece } from "./spans.ts";
 import { type ShardWork } from "./work.ts";
 
@@ -72,15 +72,15 @@ export class Slice {
   putPiece(place: SpanPlace, block: number, piece: { number: number; level: number }, value: Buffer): void {
     this.put(pieceKey(place, block, piece.number), value);
     this.#count(place, piece, value.length);
-    this.#book(place, block, value, 1);
+    this.#book(place, block, piece.number, value, 1);
   }
 
   /** Another value under the same number. */
   replacePiece(place: SpanPlace, block: number, number: number, old: Uint8Array, value: Buffer): void {
     this.put(pieceKey(place, block, number), value);
     this.#count(place, { number, level: 0 }, value.length - old.length);
-    this.#book(place, block, old, -1);
-    this.#book(place, block, value, 1);
+    this.#book(place, block, number, old, -1);
+    this.#book(place, block, number, value, 1);
   }
 
   /** With its sketches. */
@@ -88,7 +88,7 @@ export class Slice {
     this.removeSketches(place, block, number);
     this.remove(pieceKey(place, block, number));
     this.#count(place, { number, level: 0 }, -value.length);
-    this.#book(place, block, value, -1);
+    this.#book(place, block, number, value, -1);
   }
 
   /** The row of sketches beside a piece, before this slice. */
@@ -104,7 +104,7 @@ export class Slice {
   putSketches(place: SpanPlace, block: number, number: number, value: Buffer): void {
     const key = sketchesKey(place, block, number);
     this.put(key, value);
-    this.#sizeOf(this.tenantOf(block)).bytes += key.length + value.length;
+    this.#sizeOf(block, number).bytes += key.length + value.length;
   }
 
   removeSketches(place: SpanPlace, block: number, number: number): void {
@@ -112,7 +112,7 @@ export class Slice {
     if (value === undefined) return;
     const key = sketchesKey(place, block, number);
     this.remove(key);
-    const size = this.#sizeOf(this.tenantOf(block));
+    const size = this.#sizeOf(block, number);
     size.bytes = Math.max(0, size.bytes - key.length - value.length);
   }
 
@@ -151,9 +151,8 @@ export class Slice {
     for (const [tenant, size] of this.#sizes) this.put(sizeKey(tenant), encodeSize(size));
   }
 
-  #book(place: SpanPlace, block: number, value: Uint8Array, sign: 1 | -1): void {
-    const tenant = this.tenantOf(block);
-    const size = this.#sizeOf(tenant);
+  #book(place: SpanPlace, block: number, number: number, value: Uint8Array, sign: 1 | -1): void {
+    const size = this.#sizeOf(block, number);
     size.bytes = Math.max(0, size.bytes + sign * (value.length + pieceKey(place, block, 0).length));
     const ladder = this.work.ladders[place.ladder];
     assert(ladder !== undefined, `a ladder of the work row, got number ${place.ladder}`);
@@ -171,7 +170,22 @@ export class Slice {
     size.newest = Math.max(size.newest, reader.newest);
   }
 
-  #sizeOf(tenant: string): SizeRow {
+  /** Where a piece is counted: staged ones apart, until their replay is over. */
+  #sizeOf(block: number, piece: number): SizeRow {
+    const { replay } = this.work;
+    if (replay?.pieces.includes(piece) === true) return replay.size;
+    return this.#tenantSize(this.tenantOf(block));
+  }
+
+  /** The replay is over: its pieces are as all others, or gone. */
+  endReplay(swapped: boolean): void {
+    const { replay } = this.work;
+    assert(replay !== undefined, "a replay to end");
+    if (swapped && replay.size.bytes > 0) addSize(this.#tenantSize(replay.tenant), replay.size);
+    this.work.replay = undefined;
+  }
+
+  #tenantSize(tenant: string): SizeRow {
     let size = this.#sizes.get(tenant);
     if (size === undefined) {
       const stored = this.view.get(sizeKey(tenant));

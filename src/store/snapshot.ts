@@ -5,6 +5,7 @@
 import type { Door } from "../metric/frame.ts";
 import type { GridRange } from "./cells.ts";
 import type { State, View } from "./environment.ts";
+import { readBuried } from "./closed-letters.ts";
 import { Fetcher } from "./fetch.ts";
 import type { BlobsOfReader } from "./kept-blobs.ts";
 import { findNodes, findSeries } from "./find.ts";
@@ -17,12 +18,14 @@ import { sizeOfTenant } from "./size.ts";
 import { readTombstones } from "./tombstones.ts";
 import type {
   BootApplied,
+  Buried,
   Cells,
   DeadCount,
   DeadLetter,
   FoundNode,
   FoundSeries,
   LedgerRow,
+  LetterPlace,
   ReadColumn,
   ShardProgress,
   ShardState,
@@ -32,7 +35,8 @@ import type {
 import { SnapshotClosed } from "./store.ts";
 
 export function readProgress({ head }: State): ShardProgress {
-  const { owner: _owner, nextBlock: _block, nextNode: _node, blobs: _blobs, ...progress } = head;
+  const { owner: _owner, nextBlock: _block, nextNode: _node, ...counted } = head;
+  const { blobs: _blobs, barrier: _barrier, lastReplay: _replay, ...progress } = counted;
   return progress;
 }
 
@@ -109,6 +113,10 @@ export class ViewSnapshot implements Snapshot {
 
   dead(most: number, only: LetterFilter = {}): Promise<DeadLetter[]> {
     return this.#ask((view) => readLetters(view, most, only, this.#turn));
+  }
+
+  buried(most: number, behind?: LetterPlace): Promise<Buried[]> {
+    return this.#ask((view) => readBuried(view, most, behind, this.#turn));
   }
 
   tenants(): Promise<string[]> {

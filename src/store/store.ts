@@ -96,6 +96,14 @@ export interface LetterPlace {
   part: number;
 }
 
+/** A place of the record where lines became a dead letter, whatever became of that. */
+export interface Buried extends LetterPlace {
+  tenant: string;
+  reason: string;
+  receivedAtMs: number;
+  fate: "open" | "retried" | "dropped";
+}
+
 /** Rows whose values were given as differences to a gauge's value before the commit. Columns as in DeltaColumns. */
 export interface GaugeRow {
   bucket: number;
@@ -279,6 +287,8 @@ export interface Forgotten {
   boots: number;
   ledger: number;
   dead: number;
+  /** Of dead letters that were retried or dropped: what was known of them. */
+  closed: number;
 }
 
 export interface Retired {
@@ -301,7 +311,7 @@ export interface UpkeepTask {
   all: boolean;
 }
 
-export const upkeepWorks = ["runs", "fragments", "merge", "retention", "purge"] as const;
+export const upkeepWorks = ["runs", "fragments", "merge", "retention", "purge", "replay"] as const;
 
 export type UpkeepStep =
   /** Nothing to do for now. */
@@ -420,6 +430,10 @@ export interface Snapshot {
   dead(most: number, only?: { after?: LetterPlace; tenant?: string; reason?: string }): Promise<DeadLetter[]>;
   /** Of all that are open, sorted by tenant and reason as UTF-8 bytes. */
   deadCounts(): Promise<DeadCount[]>;
+  /**
+   * Dead letters, those that were retried or dropped as well, in the order of the record: behind `behind`. About `most`.
+   */
+  buried(most: number, behind?: LetterPlace): Promise<Buried[]>;
   /** Ids of the tenants that have series here: where history is. */
   tenants(): Promise<string[]>;
   tenantSize(tenant: string): Promise<TenantSize>;

@@ -64,6 +64,19 @@ export class Summaries {
     this.lastReceivedAtMs[to] = from.lastReceivedAtMs[at] as number;
   }
 
+  /** Keeps the rows of buckets in [from, until); they are ascending. */
+  clip(from: number, until: number): void {
+    let first = 0;
+    while (first < this.count && (this.bucket[first] as number) < from) first++;
+    let end = first;
+    while (end < this.count && (this.bucket[end] as number) < until) end++;
+    this.count = end - first;
+    if (first === 0) return;
+    const { bucket, points, sum, min, max, last, lastSeconds, lastReceivedAtMs } = this;
+    for (const column of [bucket, points, sum, min, max, last, lastSeconds, lastReceivedAtMs])
+      column.copyWithin(0, first, end);
+  }
+
   /** M1: row `at` of `from` is added to row `to`. */
   merge(to: number, from: Summaries, at: number): void {
     this.points[to] = (this.points[to] as number) + (from.points[at] as number);

@@ -9,17 +9,23 @@
 //     says.
 // K4. Nothing that keeps coming holds up retention: a rung waits for the rows that were there when it was due.
 // K5. A clock that is put back holds up nothing: what was to wait for its earlier time does not.
+// K6. Of the head upkeep changes one thing, rarely: it takes out a replay that is over. On condition that the head is as it
+//     was, as everybody does who changes it.
 import type { Environment, View } from "./environment.ts";
-import { blobKey, blobPlace, seriesPerBlock, tableRange, type BlobPlace } from "./keys.ts";
+import type { ShardHead } from "./head.ts";
+import { seriesPerBlock } from "./keys.ts";
 import { LadderPlans } from "./ladder-plans.ts";
 import { MergeWork, pickMerge } from "./merge.ts";
 import type { RecordTime } from "./record-time.ts";
+import { isOver, ReplayUpkeep, roundLimit } from "./replay-upkeep.ts";
+import { barrierOf, replayOf } from "./replays.ts";
 import { advanceKept, passedSpan, planPassed, Purge } from "./retention.ts";
 import { RoundWork, storedBlob, type SliceBounds } from "./round.ts";
 import { pickRun, planRun } from "./runs.ts";
 import { Slice } from "./slice.ts";
 import type { ShardUpkeep, UpkeepStep, UpkeepTask, upkeepWorks } from "./store.ts";
-import type { ShardWork } from "./work.ts";
+import { BlobLists, lastOfRound, upTo, type WaitingBlobs } from "./waiting-blobs.ts";
+import type { ReplayWork, Round, ShardWork } from "./work.ts";
 
 export interface UpkeepOptions extends SliceBounds {
   /** Blobs of so many bytes are worth a round; a round takes up twice as many at most. */
@@ -53,12 +59,7 @@ const roundShareWhenFull = 1 / 64;
 /** How often spans are looked at for merges when nothing else happens. */
 const mergeLookSeconds = 60;
 
-interface Blobs {
-  places: BlobPlace[];
-  bytes: number[];
-  /** Of all. */
-  total: number;
-}
+type Blobs = ReturnType<BlobLists["of"]>;
 
 type Work = (typeof upkeepWorks)[number];
 
@@ -78,8 +79,8 @@ export class LmdbUpkeep implements ShardUpkeep {
   readonly #merging = new MergeWork();
   #round: RoundWork | undefined;
   #purge: Purge | undefined;
-  /** Bytes of blobs by key. */
-  #sizes = new Map<string, number>();
+  readonly #lists = new BlobLists();
+  readonly #replay = new ReplayUpkeep();
   /** When the oldest blob that waits for a round was first seen, epoch seconds. */
   #waitingSince: number | undefined;
   #nextMergeLook = Number.NEGATIVE_INFINITY;
@@ -99,21 +100,24 @@ export class LmdbUpkeep implements ShardUpkeep {
     let plan: Plan | undefined;
     let version: number;
     let backlogBytes: number;
+    let over: { head: ShardHead; version: number } | undefined;
     try {
       const now = view.work();
       ({ version } = now);
-      const blobs = this.#blobs(view);
-      backlogBytes = blobs.total;
-      plan = this.#plan(view, now.work, blobs, task);
+      const blobs = this.#lists.of(view, replayOf(view.head)?.id);
+      backlogBytes = blobs.blobs.total + blobs.staged.total;
+      if (isOver(view.head, now.work)) over = { head: view.head, version: view.version };
+      else plan = this.#plan(view, now.work, blobs, task);
     } catch (error) {
       this.#drop();
       throw error;
     } finally {
       view.close();
     }
+    if (over !== undefined) return await this.#forgetReplay(over, backlogBytes);
     if (plan === undefined) return { kind: "idle", backlogBytes };
     const { slice, kind } = plan;
-    const makesRoom = kind === "retention" || kind === "purge"; // K3
+    const makesRoom = kind === "retention" || kind === "purge" || kind === "replay"; // K3
     let written = false;
     try {
       written = await this.#environment.changeWork(version, slice.work, slice.writes, !makesRoom);
@@ -125,6 +129,17 @@ export class LmdbUpkeep implements ShardUpkeep {
     return { kind: "worked", work: kind, rows: slice.rows, bytes: slice.bytes, backlogBytes };
   }
 
+  /** K6 */
+  async #forgetReplay(
+    { head, version }: { head: ShardHead; version: number },
+    backlogBytes: number,
+  ): Promise<UpkeepStep> {
+    const next = { ...head, replays: [] };
+    const written = await this.#environment.change(version, next, { puts: [], removes: [] }, false);
+    if (!written) return { kind: "overtaken", backlogBytes };
+    return { kind: "worked", work: "replay", rows: 0, bytes: 0, backlogBytes };
+  }
+
   async close(): Promise<void> {
     this.#drop();
     await this.#environment.close();
@@ -134,7 +149,8 @@ export class LmdbUpkeep implements ShardUpkeep {
   #drop(): void {
     this.#round = undefined;
     this.#purge = undefined;
-    this.#sizes.clear();
+    this.#replay.drop();
+    this.#lists.clear();
     this.#nextMergeLook = Number.NEGATIVE_INFINITY;
   }
 
@@ -143,7 +159,7 @@ export class LmdbUpkeep implements ShardUpkeep {
     const { blobs: newest, receivedAtMs } = view.head;
     const nowSeconds = this.#time.nowSeconds(task.nowSeconds, receivedAtMs, () => this.#isNearlyFull());
     const dueBlob = this.#dueBlob ?? newest;
-    const awaited = blobs.places.filter(({ number }) => number <= dueBlob);
+    const awaited = blobs.blobs.list.filter(({ number }) => number <= dueBlob);
     let advance = advanceKept(work, awaited, nowSeconds);
     // In a store without room there may be none for a round: nothing holds up what makes some.
     if (advance === "round-first" && this.#isNearlyFull()) advance = advanceKept(work, [], nowSeconds);
@@ -152,9 +168,10 @@ export class LmdbUpkeep implements ShardUpkeep {
     if (passed !== undefined) planPassed(slice, passed);
     if (passed !== undefined || advance === "advanced") return finish("retention", slice);
     return (
-      this.#planRun(slice, blobs) ??
+      this.#planReplay(slice, blobs) ??
+      this.#planRun(slice, blobs.blobs) ??
       this.#planRound(slice, blobs, task, nowSeconds, advance === "round-first") ??
-      this.#planPurge(slice, blobs) ??
+      this.#planPurge(slice, blobs.blobs) ??
       this.#planMerge(slice, task, nowSeconds)
     );
   }
@@ -163,17 +180,23 @@ export class LmdbUpkeep implements ShardUpkeep {
     return this.#environment.space().usedBytes >= nearlyFull * this.#mapBytes;
   }
 
-  /** Small blobs become larger ones: a read looks into each. A round's own are left alone. */
-  #planRun(slice: Slice, blobs: Blobs): Plan | undefined {
+  #planReplay(slice: Slice, { blobs, orphans }: Blobs): Plan | undefined {
+    if (!this.#replay.plan(slice, blobs, orphans, this.#options)) return undefined;
+    this.#round = undefined;
+    return finish("replay", slice);
+  }
+
+  /** Small blobs become larger ones: a read looks into each. A round's own are left alone, and those up to a barrier. */
+  #planRun(slice: Slice, { list }: WaitingBlobs): Plan | undefined {
     const { view, work } = slice;
-    const sized = blobs.places.map(({ number }, at) => ({ number, bytes: blobs.bytes[at] ?? 0 }));
-    const chosen = pickRun(sized, work.round?.until);
+    const ofRound = work.round?.replay === undefined ? work.round?.until : undefined;
+    const chosen = pickRun(list, Math.max(ofRound ?? 0, barrierOf(view.head)));
     // What spares reads some looks must not hold up, for want of room, what makes room.
     if (chosen === undefined || this.#isNearlyFull()) return undefined;
-    const places = blobs.places.slice(chosen.first, chosen.end);
+    const keys = list.slice(chosen.first, chosen.end).map(({ key }) => key);
     const run = planRun(
-      places.map(blobKey),
-      places.map((place) => storedBlob(view, place)),
+      keys,
+      keys.map((key) => storedBlob(view, key)),
     );
     for (const { key, value } of run.puts) slice.put(key, value);
     for (const key of run.removes) slice.remove(key);
@@ -189,17 +212,13 @@ export class LmdbUpkeep implements ShardUpkeep {
     forced: boolean,
   ): Plan | undefined {
     const { view, work } = slice;
-    if (work.round === undefined) {
-      const roundBytes = this.#options.roundBytes ?? this.#roundBytesFor(view);
-      if (!forced && !this.#roundPays(blobs, task, roundBytes)) return undefined;
-      const until = lastOfRound(blobs, roundBytes);
-      if (until === undefined) return undefined;
-      work.round = { until, nextSeries: 0, piece: work.nextPiece++ };
-    }
+    work.round ??= this.#nextRound(slice, blobs, task, forced);
     const { round } = work;
+    if (round === undefined) return undefined;
     if (this.#round?.piece !== round.piece) {
-      const places = blobs.places.filter(({ number }) => number <= round.until);
-      this.#round = new RoundWork(view, round, places);
+      const { list } = upTo(round.replay === undefined ? blobs.blobs : blobs.staged, round.until);
+      const keys = list.map(({ key }) => key);
+      this.#round = new RoundWork(view, round, keys, round.replay === undefined ? undefined : work.replay);
     }
     this.#round.plan(slice, task.ladders, nowSeconds, this.#plans, this.#options);
     return finish("fragments", slice, () => {
@@ -210,6 +229,25 @@ export class LmdbUpkeep implements ShardUpkeep {
     });
   }
 
+  /**
+   * Of ordinary blobs when it pays, and at once of those up to a replay's barrier (Y2). Of staged ones when they are
+   * many, and before all others when these are the last.
+   */
+  #nextRound(
+    { view, work }: Slice,
+    { blobs, staged }: Blobs,
+    task: UpkeepTask,
+    forced: boolean,
+  ): Round | undefined {
+    const roundBytes = this.#options.roundBytes ?? this.#roundBytesFor(view);
+    const limit = roundLimit(view.head, work);
+    if (limit !== undefined) return begun(work, upTo(blobs, limit), roundBytes, undefined);
+    const isLast = replayOf(view.head)?.state === "staged" && staged.list.length > 0;
+    if (!isLast && (forced || this.#roundPays(blobs, task, roundBytes)))
+      return begun(work, blobs, roundBytes, undefined);
+    return isLast || staged.total >= roundBytes ? begun(work, staged, roundBytes, work.replay) : undefined;
+  }
+
   #roundBytesFor(view: View): number {
     const series = view.head.nextBlock * seriesPerBlock;
     const bytes = Math.min(roundBytesMost, Math.max(roundBytesLeast, series * roundBytesPerSeries));
@@ -217,8 +255,8 @@ export class LmdbUpkeep implements ShardUpkeep {
     return Math.min(bytes, Math.floor(this.#mapBytes / 16));
   }
 
-  #roundPays(blobs: Blobs, task: UpkeepTask, roundBytes: number): boolean {
-    if (blobs.places.length === 0) {
+  #roundPays(blobs: WaitingBlobs, task: UpkeepTask, roundBytes: number): boolean {
+    if (blobs.list.length === 0) {
       this.#waitingSince = undefined;
       return false;
     }
@@ -231,8 +269,8 @@ export class LmdbUpkeep implements ShardUpkeep {
     );
   }
 
-  #planPurge(slice: Slice, blobs: Blobs): Plan | undefined {
-    this.#purge ??= Purge.due(slice.view, slice.work, blobs.places);
+  #planPurge(slice: Slice, { list }: WaitingBlobs): Plan | undefined {
+    this.#purge ??= Purge.due(slice.view, slice.work, list);
     if (this.#purge === undefined) return undefined;
     const done = this.#purge.plan(slice, this.#options);
     return finish("purge", slice, () => {
@@ -256,34 +294,19 @@ export class LmdbUpkeep implements ShardUpkeep {
     this.#merging.plan(slice, this.#options);
     return finish("merge", slice);
   }
-
-  #blobs(view: View): Blobs {
-    const { start, end } = tableRange("blob");
-    const blobs: Blobs = { places: [], bytes: [], total: 0 };
-    const sizes = new Map<string, number>();
-    for (const key of view.keys(start, end, Number.MAX_SAFE_INTEGER)) {
-      const at = key.toString("latin1");
-      const bytes = this.#sizes.get(at) ?? view.peek(key)?.length ?? 0;
-      sizes.set(at, bytes);
-      blobs.places.push(blobPlace(key));
-      blobs.bytes.push(bytes);
-      blobs.total += bytes;
-    }
-    this.#sizes = sizes;
-    return blobs;
-  }
 }
 
-/** Number of the last blob that a round takes up: its memory is bounded. */
-function lastOfRound({ places, bytes }: Blobs, roundBytes: number): number | undefined {
-  let sum = 0;
-  let until: number | undefined;
-  for (const [at, place] of places.entries()) {
-    sum += bytes[at] ?? 0;
-    if (until !== undefined && sum > 2 * roundBytes) break;
-    until = place.number;
-  }
-  return until;
+function begun(
+  work: ShardWork,
+  blobs: WaitingBlobs,
+  roundBytes: number,
+  replay: ReplayWork | undefined,
+): Round | undefined {
+  const until = lastOfRound(blobs, roundBytes);
+  if (until === undefined) return undefined;
+  const piece = work.nextPiece++;
+  replay?.pieces.push(piece);
+  return { replay: replay?.id, until, nextSeries: 0, piece };
 }
 
 function finish(kind: Work, slice: Slice, written?: () => void): Plan {

@@ -10,6 +10,7 @@
 import { parseLadder, type Ladder } from "../metric/bucket.ts";
 import { Outage } from "../base/errors.ts";
 import { count, pack, text, unpack } from "./rows.ts";
+import type { SizeRow } from "./size.ts";
 
 export interface LadderWork {
   /** ladderText of src/metric/ladder-rules.ts. */
@@ -20,7 +21,9 @@ export interface LadderWork {
 }
 
 export interface Round {
-  /** Blobs with this number or a lower one are being turned into fragments. */
+  /** The replay whose staged blobs it is about; undefined: ordinary ones. */
+  replay: number | undefined;
+  /** Blobs with this number (of staged ones: sequence) or a lower one are being turned into fragments. */
   until: number;
   /** First series that is not done; a block's first. */
   nextSeries: number;
@@ -41,12 +44,30 @@ export interface Merge {
   nextBlock: number;
 }
 
+/** What upkeep knows of a replay (replays.ts). */
+export interface ReplayWork {
+  id: number;
+  tenant: string;
+  from: number;
+  until: number;
+  /** The last blob when it began. */
+  barrier: number;
+  /** Pieces with a lower number are old, but `pieces`; undefined: not everything up to the barrier is in pieces yet. */
+  bound: number | undefined;
+  /** Numbers of the rounds of staged rows. */
+  pieces: number[];
+  /** What their pieces hold: not in the tenant's row before the replay is over. */
+  size: SizeRow;
+}
+
 export interface ShardWork {
   /** By number. */
   ladders: LadderWork[];
   round: Round | undefined;
   merge: Merge | undefined;
   nextPiece: number;
+  /** From when upkeep first sees a replay until nothing is left of what nobody may read. */
+  replay: ReplayWork | undefined;
   /** Every blob up to this number is in pieces. */
   compacted: number;
 }
@@ -71,32 +92,35 @@ export function spanOf(ladder: Ladder, rung: number, seconds: number): number {
 }
 
 export function freshWork(): ShardWork {
-  return { ladders: [], round: undefined, merge: undefined, nextPiece: 1, compacted: 0 };
+  return { ladders: [], round: undefined, merge: undefined, nextPiece: 1, compacted: 0, replay: undefined };
 }
 
 export function encodeWork(work: ShardWork): Buffer {
-  const { ladders, round, merge, nextPiece, compacted } = work;
+  const { ladders, round, merge, nextPiece, compacted, replay } = work;
   return pack([
     ladders.map((each) => [each.text, each.kept]),
-    round === undefined ? null : [round.until, round.nextSeries, round.piece],
+    round === undefined ? null : [round.until, round.nextSeries, round.piece, round.replay ?? null],
     merge === undefined
       ? null
       : [merge.ladder, merge.rung, merge.span, merge.pieces, merge.into, merge.level, merge.nextBlock],
     nextPiece,
     compacted,
+    replay === undefined ? null : encodeReplay(replay),
   ]);
 }
 
 const what = "the row of the shard's upkeep";
 
 export function decodeWork(bytes: Uint8Array): ShardWork {
-  const [ladders, round, merge, nextPiece, compacted] = unpack(bytes, 5, what);
+  // The version before had no replays.
+  const [ladders, round, merge, nextPiece, compacted, replay = null] = unpack(bytes, 5, what);
   return {
     ladders: list(ladders).map(ladderFrom),
     round: round === null ? undefined : roundFrom(list(round)),
     merge: merge === null ? undefined : mergeFrom(list(merge)),
     nextPiece: count(nextPiece, what),
     compacted: count(compacted, what),
+    replay: replay === null ? undefined : replayFrom(list(replay)),
   };
 }
 
@@ -108,8 +132,13 @@ function ladderFrom(value: unknown): LadderWork {
 }
 
 function roundFrom(row: unknown[]): Round {
-  const [until, nextSeries, piece] = numbers(row);
-  return { until: until ?? 0, nextSeries: nextSeries ?? 0, piece: piece ?? 0 };
+  const [until, nextSeries, piece, replay = null] = row;
+  return {
+    until: count(until, what),
+    nextSeries: count(nextSeries, what),
+    piece: count(piece, what),
+    replay: replay === null ? undefined : count(replay, what),
+  };
 }
 
 function mergeFrom([ladder, rung, span, pieces, into, level, nextBlock]: unknown[]): Merge {
@@ -122,6 +151,30 @@ function mergeFrom([ladder, rung, span, pieces, into, level, nextBlock]: unknown
     level: count(level, what),
     nextBlock: count(nextBlock, what),
   };
+}
+
+function encodeReplay({ id, tenant, from, until, barrier, bound, pieces, size }: ReplayWork): unknown[] {
+  const { bytes, points, oldest, newest } = size;
+  return [id, tenant, from, until, barrier, bound ?? null, pieces, [bytes, points, oldest, newest]];
+}
+
+function replayFrom([id, tenant, from, until, barrier, bound, pieces, size]: unknown[]): ReplayWork {
+  const [bytes = 0, points = 0, oldest = 0, newest = 0] = numbers(size);
+  return {
+    id: count(id, what),
+    tenant: text(tenant, what),
+    from: count(from, what),
+    until: count(until, what),
+    barrier: count(barrier, what),
+    bound: bound === null ? undefined : count(bound, what),
+    pieces: numbers(pieces),
+    size: { bytes, points, oldest, newest },
+  };
+}
+
+/** Of the ordinary blob with this number: rows of lower series lie in pieces already (W1). */
+export function passedSeries({ round }: ShardWork, blob: number): number {
+  return round !== undefined && round.replay === undefined && blob <= round.until ? round.nextSeries : 0;
 }
 
 function list(value: unknown): unknown[] {

@@ -1,25 +1,21 @@
 // What operators do to tenants: everything by compare-and-set, so two of them, or one whose process dies halfway, leave
 // nothing broken.
 //
-// T1. Names are unique among the living. A name belongs to whom `name.<name>` points at, if that is a living tenant of
-//     this name; everybody else who is pointed at can be replaced.
-// T2. Who replaces a claim that has no tenant yet first makes its id void. So either the tenant came to be, or its
-//     creation fails: an add that died halfway blocks nobody, and one that was only slow does not become a second
-//     living tenant of the name.
-// T3. An outage (bus-unavailable, bus-timeout) leaves open whether it happened: list, then decide.
+// T1. Names are unique among the living (names.ts). Their states are states.ts's.
+// T2. An outage (bus-unavailable, bus-timeout) leaves open whether it happened: list, then decide.
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
-import { isOutage, Outage } from "../base/errors.ts";
+import { Outage } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { AggregationRule } from "../graphite/default-view.ts";
 import type { Ladder } from "../metric/bucket.ts";
 import type { SchemaRule } from "../metric/ladder-rules.ts";
 import { hashKey, makeKey, makeTenantId } from "./keys.ts";
 import { isLimit, limitNames, readLimits, type LimitName } from "./limits.ts";
+import { claimName, holderOf, isLiving, settles, triesMax } from "./names.ts";
 import {
   adoptKey,
   adoptMsOf,
-  decodeJson,
   decodeTenant,
   encodeJson,
   idOfKey,
@@ -28,7 +24,6 @@ import {
   type TenantBucket,
   type TenantEntry,
   tenantKeyOf,
-  voidRecord,
 } from "./record.ts";
 import { changeSchemas, noRules, rulesOf, storeRules } from "./rules.ts";
 import type { KeyKind, Tenant } from "./tenant.ts";
@@ -39,7 +34,6 @@ export interface AdminParts {
   random: Random;
 }
 
-const triesMax = 16;
 const keysMax = 100;
 
 export type Added =
@@ -52,37 +46,16 @@ export type Added =
 /** A new tenant with one write and one read key. Rejects with an Outage. */
 export async function addTenant(bucket: TenantBucket, name: string, parts: AdminParts): Promise<Added> {
   if (!isTenantName(name)) return { kind: "name-invalid" };
-  const nameKey = nameKeyOf(name);
   for (let tries = 0; tries < triesMax; tries++) {
-    const holder = await bucket.get(nameKey);
-    if (holder !== undefined && !(await isFree(bucket, name, holder))) return { kind: "name-taken" };
     const made = newTenant(name, parts);
-    const claim = encodeJson({ id: made.tenant.id });
-    const claimed = await settles(
-      holder === undefined ? bucket.create(nameKey, claim) : bucket.update(nameKey, claim, holder.revision),
-    );
-    if (!claimed) continue; // somebody else moved: look again
+    const claimed = await claimName(bucket, name, made.tenant.id);
+    if (claimed === "taken") return { kind: "name-taken" };
+    if (claimed === "lost") continue;
     const created = await settles(bucket.create(tenantKeyOf(made.tenant.id), encodeJson(made.tenant)));
     // Made void meanwhile: somebody who wants the same name took us for dead, and has it now.
     return created ? { kind: "added", ...made } : { kind: "name-taken" };
   }
   throw new Outage("revision-conflict", `the name ${name} is fought for; try again`);
-}
-
-/** May the name be taken from whom it points at? Makes a mere claim void (T2). */
-async function isFree(bucket: TenantBucket, name: string, holder: TenantEntry): Promise<boolean> {
-  const id = holder.value === undefined ? undefined : decodeJson(holder.value)?.["id"];
-  if (typeof id !== "string" || id === "") return true;
-  for (let tries = 0; tries < triesMax; tries++) {
-    const entry = await bucket.get(tenantKeyOf(id));
-    if (entry?.value !== undefined) {
-      const record = decodeTenant(id, entry.value);
-      if (record.kind === "invalid") return false; // nobody can say that it is dead
-      return record.kind === "void" || record.tenant.name !== name || !isLiving(record.tenant);
-    }
-    if (await settles(bucket.create(tenantKeyOf(id), voidRecord))) return true;
-  }
-  return false;
 }
 
 function newTenant(name: string, parts: AdminParts) {
@@ -135,12 +108,20 @@ function tenantsOf(entries: readonly TenantEntry[]): Tenant[] {
 export async function findTenant(bucket: TenantBucket, nameOrId: string): Promise<Tenant | undefined> {
   if (!isTenantName(nameOrId)) return undefined;
   const holder = await bucket.get(nameKeyOf(nameOrId));
-  const id = holder?.value === undefined ? undefined : decodeJson(holder.value)?.["id"];
-  if (typeof id === "string") {
+  const id = holder === undefined ? undefined : holderOf(holder);
+  if (id !== undefined) {
     const named = await readTenant(bucket, id);
     if (named !== undefined && named.tenant.name === nameOrId && isLiving(named.tenant)) return named.tenant;
   }
   return (await readTenant(bucket, nameOrId))?.tenant;
+}
+
+/** Those of this name, or of this id, that are deleted or being purged; the one deleted last comes first. */
+export async function findGone(bucket: TenantBucket, nameOrId: string): Promise<Tenant[]> {
+  const gone = (await listTenants(bucket)).filter(
+    (tenant) => !isLiving(tenant) && (tenant.id === nameOrId || tenant.name === nameOrId),
+  );
+  return gone.sort((a, b) => (b.deletedMs ?? b.createdMs) - (a.deletedMs ?? a.createdMs));
 }
 
 export type KeyAdded =
@@ -316,19 +297,4 @@ async function readTenant(
   if (entry?.value === undefined) return undefined;
   const record = decodeTenant(id, entry.value);
   return record.kind === "tenant" ? { tenant: record.tenant, revision: entry.revision } : undefined;
-}
-
-function isLiving(tenant: Tenant): boolean {
-  return tenant.state === "active" || tenant.state === "suspended";
-}
-
-/** false: the compare-and-set lost. Other outages are thrown on. */
-async function settles(write: Promise<number>): Promise<boolean> {
-  try {
-    await write;
-    return true;
-  } catch (error) {
-    if (isOutage(error, "revision-conflict")) return false;
-    throw error;
-  }
 }

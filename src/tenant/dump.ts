@@ -2,7 +2,7 @@
 //
 // D1. Filling only creates: what the bucket holds already is newer, and stays. So it may be done again, from the
 //     beginning, after whatever interrupted it.
-// D2. Tenants go before names: a name that points at nobody could be taken by another tenant (admin.ts, T2).
+// D2. Tenants go before names: a name that points at nobody could be taken by another tenant (names.ts, N2).
 import { isOutage, Outage } from "../base/errors.ts";
 import {
   decodeJson,

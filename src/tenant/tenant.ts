@@ -27,6 +27,14 @@ export interface Tenant {
   limits?: TenantLimits;
   /** Networks (`10.1.0.0/16`, `2001:db8::7`) whose raw lines are this tenant's, without a key in front. */
   addresses?: string[];
+  /** When it was deleted. */
+  deletedMs?: number;
+  /** Of a deleted one: it can be undeleted until then at least, whatever the setting says later. None: nobody has said. */
+  purgeMs?: number;
+  /** Of a deleted one: it was suspended when it was deleted, and will be again. */
+  wasSuspended?: true;
+  /** Of a purging one: nothing is left of it in any shard. */
+  purgedMs?: number;
 }
 
 /** "off": not limited. */

@@ -34,6 +34,7 @@ export function snapshotOf(
     state: () => Promise.resolve({ ...progress, boots: [], quarantined: [], purging: [] }),
     progress: () => Promise.resolve(progress),
     deadCounts: () => Promise.resolve([]),
+    buried: () => Promise.resolve([]),
     tenantSize: () =>
       Promise.resolve({ series: 0, points: 0, bytes: 0, oldest: undefined, newest: undefined }),
     findNodes(tenant, pattern, most) {

@@ -130,7 +130,7 @@ test("what can't be answered is said: no node, not its shard, a store or an acto
   };
   await none(w.list("a.*", 10, 7), /no node runs it \(node-a does not\)/);
   await none(w.delete(false), /its actor ended meanwhile/);
-  const failed = { kind: "delete-failed", request: 1, code: "store-full", why: "no room" } as const;
+  const failed = { kind: "chore-failed", request: 1, code: "store-full", why: "no room" } as const;
   w.actor = () => ({ kind: "answered", answer: failed });
   await none(w.delete(false), /^store-full: no room$/);
   w.broken = new Outage("store-unavailable", "no such folder");

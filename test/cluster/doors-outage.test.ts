@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startNatsServer } from "../harness/nats-server.ts";
-import { allSenders } from "../harness/senders.ts";
+import { allSenders } from "../../bin/drill/senders.ts";
 import { eventually, System } from "../harness/system.ts";
 
 const awayMs = 20_000;
@@ -27,6 +27,9 @@ test("NATS away for 20 s under load on all doors: nothing is lost, nothing doubl
   await new Promise((resolve) => setTimeout(resolve, awayMs));
   const spooled = await gatewayMetric(system, "gateway_spool_bytes");
   assert(spooled > 0, "raw doors spooled meanwhile");
+  const stranger = await system.sink(`w${"a".repeat(32)}`, "a 1\n");
+  assert.equal(stranger.status, 503, "nobody can say that it is a stranger");
+  assert.match(await stranger.text(), /the directory of tenants can't be reached/);
   await server.restart();
   const back = await Promise.all(senders.map(({ target }) => count(target)));
   for (const [i, { target }] of senders.entries())

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { isOutage, messageOf } from "../../src/base/errors.ts";
 import type { PublishAck } from "../../src/bus/bus.ts";
 import { bytes, connectedAgain, listen, text } from "../bus/listen.ts";
+import { journalContract } from "./bus-journal.ts";
 import { kvContract } from "./bus-kv.ts";
 import { talkContract } from "./bus-talk.ts";
 import { type BusWorld, cases, caps, outage } from "./bus-world.ts";
@@ -14,6 +15,7 @@ function faulty(): never {
 export function busContract(name: string, makeWorld: () => Promise<BusWorld>): void {
   const f = cases(name, makeWorld);
   talkContract(name, makeWorld);
+  journalContract(name, makeWorld);
 
   f(
     "a frame is acknowledged with its sequence, and a resend within the window as duplicate",

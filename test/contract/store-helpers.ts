@@ -124,7 +124,7 @@ export function table(cells: Cells): (number[] | null)[] {
   );
 }
 
-export const nothingForgotten: Forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0 };
+export const nothingForgotten: Forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0, closed: 0 };
 
 /** All that there is to be forgotten now. */
 export async function forgotten(store: ShardStore, epoch: number, nowMs: number): Promise<Forgotten> {

@@ -1,5 +1,6 @@
 // What every store engine must do: run by test/store/<engine>.test.ts for each of them.
 import { test } from "node:test";
+import { buriedCases } from "./store-buried.ts";
 import { claimCases } from "./store-claim.ts";
 import { fetchCases } from "./store-fetch.ts";
 import type { Case, World } from "./store-helpers.ts";
@@ -10,6 +11,7 @@ import { livesCases } from "./store-lives.ts";
 import { namesCases } from "./store-names.ts";
 import { randomCases } from "./store-random-cases.ts";
 import { rememberCases } from "./store-remember.ts";
+import { replaysCases } from "./store-replays.ts";
 import { rulesCases } from "./store-rules.ts";
 import { statsdCases } from "./store-statsd.ts";
 import { twiceCases } from "./store-twice.ts";
@@ -31,6 +33,7 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
   twiceCases(f);
   rememberCases(f);
   lettersCases(f);
+  buriedCases(f);
   namesCases(f);
   fetchCases(f);
   upkeepCases(f);
@@ -38,5 +41,6 @@ export function storeContract(engineName: string, makeWorld: () => Promise<World
   livesCases(f);
   historiesCases(f);
   statsdCases(f);
+  replaysCases(f);
   randomCases(f);
 }

@@ -256,3 +256,24 @@ test("suspended and deleted tenants are refused and booked; a change reaches ope
     assert.deepEqual(await world.refusals(0), ["tenant-deleted 1", "tenant-suspended 1"]);
   });
 });
+
+test("lines of a deleted tenant between others': each is counted as what it is", async () => {
+  await withGateway(async (world) => {
+    const [own, gone] = world.members;
+    const kv = await world.bus.kv(tenantsBucket);
+    await kv.put(tenantKeyOf(gone.tenant.id), encodeJson({ ...gone.tenant, state: "deleted" }));
+    await world.clock.pass(0);
+    const lines = [gone, gone, "x1", "x2", "x2", "", gone, own, own, gone, gone].map((of, i) => {
+      const key = typeof of === "string" ? of : of.writeKey;
+      return key === "" ? `nokey${i} 1\n` : `${key}.m${i} ${i === 1 ? "bad" : 1}\n`;
+    });
+    assert.equal(world.sink().take(Buffer.from(lines.join(""))), undefined);
+    await world.clock.pass(2000);
+    assert.deepEqual(await world.lines(0), ["m7 1", "m8 1"]);
+    assert.deepEqual([await world.refusals(0), await world.refusals(1)], [[], ["tenant-deleted 5"]]);
+    const counted = [
+      ...world.counters.text().matchAll(/^gateway_lines_refused_total\{.*reason="(.*)"\} (\d+)$/gm),
+    ].map(([, reason, count]) => `${reason} ${count}`);
+    assert.deepEqual(counted.toSorted(), ["no-key 1", "tenant-deleted 5", "unknown-key 3"]);
+  });
+});

@@ -232,7 +232,7 @@ test("rows of rungs, ladders and blobs add up, each where its bucket starts", as
   ] as const)
     await f(
       (layout) => {
-        layout.work.round = { until, nextSeries, piece: 1 };
+        layout.work.round = { replay: undefined, until, nextSeries, piece: 1 };
         layout.pieces(layout.ladder("10s:1h", [0]), 1, [at(3)]);
         layout.blob(5, [at(3)]);
         layout.blob(6, [at(15, 2), at(15, 1, 40)]);
@@ -269,7 +269,7 @@ async function history(random: Random, folder: string): Promise<void> {
     for (const point of points) all.push({ point, ladder });
   };
   for (let piece = 1; piece < 6; piece++) into(random.below(3), piece, randomPoints(300));
-  const round = { until: 20, nextSeries: 16 * (1 + random.below(5)), piece: 6 };
+  const round = { replay: undefined, until: 20, nextSeries: 16 * (1 + random.below(5)), piece: 6 };
   if (random.below(3) > 0) layout.work.round = round;
   for (const offset of [10, 20, 30, 40]) {
     const points = new Map(randomPoints(200).map((point) => [`${point.series} ${point.bucket}`, point]));

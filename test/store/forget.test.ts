@@ -4,7 +4,7 @@ import type { DeadLetter, Forgotten, LedgerRow } from "../../src/store/store.ts"
 import { withStore } from "./shard-bench.ts";
 
 const dayMs = 86_400_000;
-const none: Forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0 };
+const none: Forgotten = { keyed: 0, boots: 0, ledger: 0, dead: 0, closed: 0 };
 
 function row(tenant: string, minute: number, reason = ""): LedgerRow {
   return { tenant, door: "tcp", minute, fate: reason === "" ? "stored" : "dead", reason, count: 1 };

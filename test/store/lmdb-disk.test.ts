@@ -86,7 +86,13 @@ test("a full map: store-full, nothing of the commit is there, and it goes on whe
     assert.equal((await fill(store, epoch, first.offset)).offset, first.offset);
     // The last tenth is for what makes room: claiming and forgetting go on.
     const again = await claimed(store);
-    assert.deepEqual(await store.forget(again.epoch, 0), { keyed: 0, boots: 0, ledger: 0, dead: 0 });
+    assert.deepEqual(await store.forget(again.epoch, 0), {
+      keyed: 0,
+      boots: 0,
+      ledger: 0,
+      dead: 0,
+      closed: 0,
+    });
     await store.close();
     // Room: a larger budget.
     store = await engineIn(folder, mapBytes * 2).openShard(0);

@@ -25,7 +25,7 @@ test("Z1: fragments and rows of blobs are added up, a row that a round has passe
     const t1 = encodeSize({ bytes: 77, points: 2, oldest: 100, newest: 100 });
     await upkeep(
       { puts: [{ key: sizeKey("t1"), value: t1 }] },
-      { ...freshWork(), round: { until: 1, nextSeries: 32, piece: 1 } },
+      { ...freshWork(), round: { replay: undefined, until: 1, nextSeries: 32, piece: 1 } },
     );
     assert.deepEqual(await size("t1"), { series: 2, points: 9, bytes: 77, oldest: 70, newest: 200 });
     assert.deepEqual(await size("t2"), { series: 1, points: 6, bytes: 0, oldest: 10, newest: 100 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../../src/base/clock.ts";
 import { Outage } from "../../src/base/errors.ts";
-import { type Random, seededRandom, systemRandom } from "../../src/base/random.ts";
+import { seededRandom, systemRandom } from "../../src/base/random.ts";
 import { createMemoryBus } from "../../src/bus/memory.ts";
 import { tenantsBucket } from "../../src/bus/subjects.ts";
 import { addKey, addTenant, adopt, findTenant, listTenants, removeKey } from "../../src/tenant/admin.ts";
@@ -11,6 +11,7 @@ import { hashKey } from "../../src/tenant/keys.ts";
 import { encodeJson, type TenantBucket } from "../../src/tenant/record.ts";
 import { ManualClock } from "../harness/clock.ts";
 import { busFor, limit, serverFor } from "../bus/real.ts";
+import { Turns } from "./turns.ts";
 
 const clock = new ManualClock();
 const parts = { clock, random: seededRandom(11) };
@@ -139,43 +140,6 @@ test("a take-over that died at any step can be taken over as well", async () => 
     }
   }
 });
-
-/** Lets an operation wait its turn: who goes next is drawn, so all interleavings come up. */
-class Turns {
-  readonly #random: Random;
-  #waiting: (() => void)[] = [];
-
-  constructor(seed: number) {
-    this.#random = seededRandom(seed);
-  }
-
-  bucket(inner: TenantBucket): TenantBucket {
-    const turn = async <T>(act: () => Promise<T>): Promise<T> => {
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-      return act();
-    };
-    return {
-      get: (key) => turn(() => inner.get(key)),
-      create: (key, value) => turn(() => inner.create(key, value)),
-      update: (key, value, revision) => turn(() => inner.update(key, value, revision)),
-      watch: (handler) => inner.watch(handler),
-    };
-  }
-
-  async run(all: Promise<unknown>): Promise<void> {
-    const state = { done: false };
-    const end = all.finally(() => {
-      state.done = true;
-    });
-    while (!state.done) {
-      this.#waiting.splice(this.#random.below(this.#waiting.length), 1)[0]?.();
-      for (let i = 0; i < 20; i++) await Promise.resolve();
-    }
-    await end;
-  }
-}
 
 test("several that add one name at once make one living tenant, in any order of their steps", async () => {
   for (let seed = 1; seed <= 300; seed++) {

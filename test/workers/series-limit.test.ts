@@ -5,7 +5,7 @@ import { seededRandom } from "../../src/base/random.ts";
 import { RefusedNames } from "../../workers/refused-names.ts";
 import { SeriesLimits } from "../../workers/series-limits.ts";
 import type { ShardActorOptions } from "../../workers/shard-actor.ts";
-import { World } from "./world.ts";
+import { deleteSeries, World } from "./world.ts";
 
 class LimitedWorld {
   readonly world: World;
@@ -89,7 +89,7 @@ test("deleting makes room again, and what was deleted comes back only while ther
   const running = world.run(limited.options);
   await world.clock.pass(2000);
   assert.equal(await limited.names(), "a1:1 a2:1 b:1");
-  const deleted = running.actor.deleteSeries({ tenant: "t1", pattern: "a*", most: 10 });
+  const deleted = deleteSeries(running.actor, { tenant: "t1", pattern: "a*", most: 10 });
   await world.clock.pass(2000);
   assert.deepEqual(await deleted, ["a1", "a2"]);
   await limited.record(["c", "a2", "a1", "b", "a2"]);
@@ -177,7 +177,7 @@ test("random frames, deletions, restarts and limits: as a list of names would ha
       } else if (what === 1) {
         await world.clock.pass(2000);
         const digit = String(random.below(10));
-        const gone = running.actor.deleteSeries({ tenant, pattern: `*${digit}`, most: 100 });
+        const gone = deleteSeries(running.actor, { tenant, pattern: `*${digit}`, most: 100 });
         await world.clock.pass(2000);
         await gone;
         for (const name of names) if (name.endsWith(digit)) names.delete(name);

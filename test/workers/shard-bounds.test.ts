@@ -12,7 +12,7 @@ test("what is to be forgotten is forgotten to the end, a bounded part at a time"
   const openStore = world.storeWith(() => ({
     forget: () => {
       calls++;
-      return Promise.resolve({ keyed: left > 0 ? left-- : 0, boots: 0, ledger: 0, dead: 0 });
+      return Promise.resolve({ keyed: left > 0 ? left-- : 0, boots: 0, ledger: 0, dead: 0, closed: 0 });
     },
   }));
   const running = world.run({ openStore });

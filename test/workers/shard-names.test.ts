@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isOutage, Outage } from "../../src/base/errors.ts";
 import type { ShardStore } from "../../src/store/store.ts";
-import { deletionsWaitingMax } from "../../workers/deletions.ts";
-import { hourMs, World } from "./world.ts";
+import { choresWaitingMax } from "../../workers/chores.ts";
+import { deleteSeries, hourMs, World } from "./world.ts";
 
 /** Ids by name, as a reader finds them. */
 async function idsOf(world: World, tenant = "t1"): Promise<Map<string, number>> {
@@ -22,7 +22,7 @@ test("a point of a deleted series that comes later gets a new id and is found ag
   await world.record(world.frame(["a 9"], { n: 1, tenant: "t2" }));
   await world.clock.pass(1000);
   const before = await idsOf(world);
-  assert.deepEqual(await running.actor.deleteSeries({ ...all, pattern: "a" }), ["a"]);
+  assert.deepEqual(await deleteSeries(running.actor, { ...all, pattern: "a" }), ["a"]);
   assert.deepEqual([...(await idsOf(world)).keys()], ["b"]);
   await world.record(world.frame(["a 5", "b 3"], { n: 2 }));
   await world.clock.pass(1000);
@@ -31,8 +31,8 @@ test("a point of a deleted series that comes later gets a new id and is found ag
   assert.notEqual(after.get("a"), before.get("a"));
   assert.deepEqual(await world.sums(), ["a 1 5", "b 2 5"]);
   assert.deepEqual(await world.sums("t2"), ["a 1 9"]);
-  assert.deepEqual(await running.actor.deleteSeries(all), ["a", "b"]);
-  assert.deepEqual(await running.actor.deleteSeries(all), []);
+  assert.deepEqual(await deleteSeries(running.actor, all), ["a", "b"]);
+  assert.deepEqual(await deleteSeries(running.actor, all), []);
   running.actor.stop();
   await running.ended;
 });
@@ -47,7 +47,7 @@ test("rows of a deleted series that are still open land in its new id", async ()
   await world.clock.pass(10); // read, and not yet committed
   assert.equal(running.progress().read, 2);
   assert.equal(running.progress().offset, 1);
-  assert.deepEqual(await running.actor.deleteSeries({ ...all, pattern: "a", most: 1 }), ["a"]);
+  assert.deepEqual(await deleteSeries(running.actor, { ...all, pattern: "a", most: 1 }), ["a"]);
   assert.equal((await world.state()).offset, 1);
   await world.clock.pass(2000);
   assert.deepEqual(await world.sums(), ["a 1 10", "b 2 11"]);
@@ -94,18 +94,18 @@ test("hourly, by the record's time, series are retired; their ids are not used a
 test("Q1: a bounded number of deletions wait, and Q2: each is answered", async () => {
   const world = await World.start();
   const running = world.run();
-  const answers = Array.from({ length: deletionsWaitingMax + 3 }, () => running.actor.deleteSeries(all));
+  const answers = Array.from({ length: choresWaitingMax + 3 }, () => deleteSeries(running.actor, all));
   const settled = Promise.allSettled(answers);
   await world.clock.pass(100);
   const refused = (await settled).filter(({ status }) => status === "rejected");
   assert.equal(refused.length, 3);
   // It stops while some wait.
-  const last = Promise.allSettled([running.actor.deleteSeries(all), running.actor.deleteSeries(all)]);
+  const last = Promise.allSettled([deleteSeries(running.actor, all), deleteSeries(running.actor, all)]);
   running.actor.stop();
   await running.ended;
   await world.clock.pass(100);
   assert.equal((await last).length, 2);
-  await assert.rejects(running.actor.deleteSeries(all), (error) => isOutage(error, "store-unavailable"));
+  await assert.rejects(deleteSeries(running.actor, all), (error) => isOutage(error, "store-unavailable"));
 });
 
 test("a deletion that the store could not do is answered with its outage, and the actor goes on", async () => {
@@ -118,10 +118,10 @@ test("a deletion that the store could not do is answered with its outage, and th
   const running = world.run({ openStore });
   await world.record(world.frame(["a 1"], { n: 0 }));
   await world.clock.pass(1000);
-  const failing = assert.rejects(running.actor.deleteSeries(all), (error) => isOutage(error, "store-full"));
+  const failing = assert.rejects(deleteSeries(running.actor, all), (error) => isOutage(error, "store-full"));
   await world.clock.pass(2000);
   await failing;
-  const answer = running.actor.deleteSeries(all);
+  const answer = deleteSeries(running.actor, all);
   await world.clock.pass(2000);
   assert.deepEqual(await answer, ["a"]);
   running.actor.stop();
@@ -135,7 +135,7 @@ test("an owner that is none any more does not say that all is deleted", async ()
   await world.clock.pass(1000);
   const store = await world.engine.openShard(0);
   await store.claim({ node: "n2", mapVersion: 2, instance: "i" });
-  const failing = assert.rejects(old.actor.deleteSeries(all), (error) =>
+  const failing = assert.rejects(deleteSeries(old.actor, all), (error) =>
     isOutage(error, "store-unavailable"),
   );
   assert.equal((await old.ended).kind, "fenced");
@@ -153,7 +153,7 @@ test("very many deleted series are let go with the whole cache", async () => {
     await world.clock.pass(2000);
   }
   assert.equal(running.progress().series, count);
-  assert.equal((await running.actor.deleteSeries({ ...all, most: count + 1 })).length, count);
+  assert.equal((await deleteSeries(running.actor, { ...all, most: count + 1 })).length, count);
   await world.record(world.frame(["s7 1"], { n: 4 }));
   await world.clock.pass(2000);
   assert.equal(running.progress().series, 1);

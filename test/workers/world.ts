@@ -215,3 +215,13 @@ export function booksOf(rows: readonly LedgerRow[]): string[] {
 }
 
 export { settle };
+
+/** The names that went. */
+export async function deleteSeries(
+  actor: ShardActor,
+  asked: { tenant: string; pattern: string; most: number },
+): Promise<string[]> {
+  const done = await actor.chore({ kind: "delete-series", ...asked });
+  assert(done.kind === "series-deleted");
+  return done.names;
+}

@@ -4,7 +4,15 @@ import type { Ladder } from "../../metric/bucket.ts";
 import { compareTexts } from "../order.ts";
 import { freshProgress } from "../lanes.ts";
 import { quarantinedOf } from "./letters.ts";
-import type { BootApplied, DeadLetter, LedgerRow, Owner, ShardProgress, ShardState } from "../store.ts";
+import type {
+  BootApplied,
+  Buried,
+  DeadLetter,
+  LedgerRow,
+  Owner,
+  ShardProgress,
+  ShardState,
+} from "../store.ts";
 
 export interface Row {
   series: number;
@@ -21,6 +29,8 @@ export interface Row {
   sketch: Uint8Array | undefined;
   /** The text of its ladder, once upkeep has come to it. */
   settled: string | undefined;
+  /** Which commit brought it. */
+  commit: number;
 }
 
 export interface Series {
@@ -50,9 +60,18 @@ export interface Disk {
   expiryDay: Map<number, number>;
   /** Values of StatsD gauges, by id. */
   gauges: Map<number, number>;
+  /** The commit that made each of them a gauge. */
+  gaugeSince: Map<number, number>;
+  /** Commits so far; the last one's number when the latest replay began, that replay's id, and the rows it has staged. */
+  commits: number;
+  barrier: number;
+  lastReplay: number;
+  staged: Row[];
   keyed: Map<string, number>;
   ledger: Map<string, LedgerRow>;
   dead: Map<string, DeadLetter>;
+  /** Letters that are no more. */
+  closed: Map<string, Buried>;
   /** By tenant. */
   quarantined: Map<string, { sinceMs: number; why: string }>;
   /** Tenants. */
@@ -71,9 +90,15 @@ export function freshDisk(): Disk {
     ladders: new Map(),
     expiryDay: new Map(),
     gauges: new Map(),
+    gaugeSince: new Map(),
+    commits: 0,
+    barrier: 0,
+    lastReplay: 0,
+    staged: [],
     keyed: new Map(),
     ledger: new Map(),
     dead: new Map(),
+    closed: new Map(),
     quarantined: new Map(),
     tombstones: new Set(),
   };
@@ -109,6 +134,8 @@ export function dropSeries(disk: Disk, ids: ReadonlySet<number>): void {
     if (series !== undefined) disk.ids.delete(keyOfName(series));
     disk.series.delete(id);
     disk.gauges.delete(id);
+    disk.gaugeSince.delete(id);
   }
   disk.rows = disk.rows.filter((row) => !ids.has(row.series));
+  disk.staged = disk.staged.filter((row) => !ids.has(row.series));
 }

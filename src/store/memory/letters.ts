@@ -4,6 +4,7 @@ import { compareTexts } from "../order.ts";
 import {
   lettersBytesMost,
   partsPerFrame,
+  type Buried,
   type Commit,
   type DeadCount,
   type DeadLetter,
@@ -18,7 +19,7 @@ export function keyOfLetter({ sequence, part }: LetterPlace): string {
 
 export function applyLetters(disk: Disk, { dead, retried = [], quarantine = [] }: Commit): void {
   for (const place of retried)
-    assert(disk.dead.delete(keyOfLetter(place)), "letters that are retried are open");
+    assert(closeLetter(disk, place, "retried"), "letters that are retried are open");
   for (const { sequence, ...letter } of dead) {
     let { part } = letter;
     // Another one of the same line.
@@ -31,7 +32,26 @@ export function applyLetters(disk: Disk, { dead, retried = [], quarantine = [] }
 }
 
 export function dropLetters(disk: Disk, places: readonly LetterPlace[]): number {
-  return places.filter((place) => disk.dead.delete(keyOfLetter(place))).length;
+  return places.filter((place) => closeLetter(disk, place, "dropped")).length;
+}
+
+function closeLetter({ dead, closed }: Disk, place: LetterPlace, fate: Buried["fate"]): boolean {
+  const letter = dead.get(keyOfLetter(place));
+  if (letter === undefined) return false;
+  closed.set(keyOfLetter(place), buriedOf(letter, fate));
+  return dead.delete(keyOfLetter(place));
+}
+
+export function buriedIn({ dead, closed }: Pick<Disk, "dead" | "closed">): Buried[] {
+  const open = Array.from(dead.values(), (letter) => buriedOf(letter, "open"));
+  return [...open, ...closed.values()];
+}
+
+function buriedOf(
+  { sequence, part, tenant, reason, receivedAtMs }: DeadLetter,
+  fate: Buried["fate"],
+): Buried {
+  return { sequence, part, tenant, reason, receivedAtMs, fate };
 }
 
 export function quarantinedOf({ quarantined, dead }: Disk): Quarantined[] {
@@ -76,6 +96,6 @@ export function pageOf(
   return end < 0 ? page : page.slice(0, end);
 }
 
-function byPlace(a: LetterPlace, b: LetterPlace): number {
+export function byPlace(a: LetterPlace, b: LetterPlace): number {
   return a.sequence - b.sequence || a.part - b.part;
 }

@@ -3,10 +3,12 @@ import { bucketOf } from "../../metric/bucket.ts";
 import { compilePattern, type Pattern } from "../../metric/glob.ts";
 import { storedOutput } from "../../metric/outputs.ts";
 import { mergeSketches } from "../../metric/sketch.ts";
+import { pageOfBuried } from "../closed-letters.ts";
 import { emptyCells, type GridRange } from "../cells.ts";
 import { compareTexts } from "../order.ts";
 import {
   valueColumns,
+  type Buried,
   type Cells,
   type DeadCount,
   type DeadLetter,
@@ -22,7 +24,7 @@ import {
 } from "../store.ts";
 import { namesOf, stateOf, type Disk, type Reach, type Row, type Series } from "./disk.ts";
 import { foundIn, outputsFor } from "./find.ts";
-import { countsOf, pageOf } from "./letters.ts";
+import { buriedIn, byPlace, countsOf, pageOf } from "./letters.ts";
 import { rowBytes } from "./upkeep.ts";
 
 export class MemorySnapshot implements Snapshot {
@@ -32,6 +34,7 @@ export class MemorySnapshot implements Snapshot {
   readonly #ladders: ReadonlyMap<string, Reach>;
   readonly #ledger: LedgerRow[];
   readonly #dead: DeadLetter[];
+  readonly #buried: Buried[];
 
   constructor(disk: Disk) {
     this.#state = stateOf(disk);
@@ -40,6 +43,7 @@ export class MemorySnapshot implements Snapshot {
     this.#ladders = new Map(disk.ladders);
     this.#ledger = structuredClone([...disk.ledger.values()]);
     this.#dead = structuredClone([...disk.dead.values()]);
+    this.#buried = buriedIn(disk);
   }
 
   async state(): Promise<ShardState> {
@@ -141,6 +145,11 @@ export class MemorySnapshot implements Snapshot {
     only: { after?: LetterPlace; tenant?: string; reason?: string } = {},
   ): Promise<DeadLetter[]> {
     return pageOf(this.#dead, most, only);
+  }
+
+  async buried(most: number, behind?: LetterPlace): Promise<Buried[]> {
+    const later = this.#buried.filter((each) => behind === undefined || byPlace(each, behind) > 0);
+    return pageOfBuried(later, most);
   }
 
   /** A row that upkeep has not come to counts as it is, others as the last rung of their ladder has them. */

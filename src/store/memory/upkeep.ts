@@ -8,18 +8,26 @@ import { longestSpan } from "../../metric/bucket.ts";
 import { ladderAt, ladderText } from "../../metric/ladder-rules.ts";
 import type { UpkeepStep, UpkeepTask } from "../store.ts";
 import { spanOf } from "../work.ts";
+import { replayOf } from "../replays.ts";
 import type { Disk, Reach, Row } from "./disk.ts";
+import { isAwaited } from "./replays.ts";
 
 export const daySeconds = 86_400;
 /** What a row is said to take on disk. */
 export const rowBytes = 64;
 
 export function upkeepStep(disk: Disk, { ladders, nowSeconds, all }: UpkeepTask): UpkeepStep {
+  if (replayOf(disk.state)?.state === "swapped") {
+    disk.state = { ...disk.state, replays: [] };
+    return { kind: "worked", work: "replay", rows: 0, bytes: 0, backlogBytes: 0 };
+  }
   const now = Math.min(nowSeconds, Math.floor(disk.state.receivedAtMs / 1000));
   const grown = [...disk.ladders].filter(([, reach]) => String(keptAt(reach, now)) !== String(reach.kept));
-  const fresh = disk.rows.filter((row) => row.settled === undefined);
-  if (fresh.length > 0 && (all || grown.length > 0)) {
-    disk.rows = disk.rows.map((row) => (row.settled === undefined ? settle(disk, row, ladders) : row));
+  const fresh = [...disk.rows, ...disk.staged].filter((row) => row.settled === undefined);
+  if (fresh.length > 0 && (all || grown.length > 0 || isAwaited(disk))) {
+    const settled = (row: Row) => (row.settled === undefined ? settle(disk, row, ladders) : row);
+    disk.rows = disk.rows.map(settled);
+    disk.staged = disk.staged.map(settled);
     dropUnheld(disk);
     return {
       kind: "worked",

@@ -1,8 +1,8 @@
-// Ports for a test's servers, which start later than the test asks, and again after a kill.
+// Ports for a private system's servers, which start later than the test asks, and again after a kill.
 //
 // H1. They lie below the range from which the kernel takes ports for connections: there, any client of the machine
 //     would take one now and then between the asking and the listening.
-// H2. No two test processes get the same: each takes them from blocks of its own. A block belongs to who listens on its
+// H2. No two processes get the same: each takes them from blocks of its own. A block belongs to who listens on its
 //     first port, so it is free again when that process ends, however it ends.
 import { createSocket } from "node:dgram";
 import { readFileSync } from "node:fs";

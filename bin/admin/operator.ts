@@ -1,0 +1,76 @@
+// What the verbs of the admin API work with, and the small things that all of them do.
+import { Refused, type Asked } from "../../src/api/operate.ts";
+import type { Bus, Kv } from "../../src/bus/bus.ts";
+import type { Log } from "../../src/base/log.ts";
+import type { Settings } from "../../src/config/settings.ts";
+import { findTenant } from "../../src/tenant/admin.ts";
+import type { Tenant } from "../../src/tenant/tenant.ts";
+
+export interface Operator {
+  bus: Bus;
+  tenants: Kv;
+  cluster: Kv;
+  settings: Settings;
+  log: Log;
+}
+
+/** Throws bus-unavailable while there is no connection yet. */
+export type OperatorOf = () => Promise<Operator>;
+
+/** The living tenant of this name, or the one of this id. */
+export async function tenantOf({ tenants }: Pick<Operator, "tenants">, name: string): Promise<Tenant> {
+  const tenant = await findTenant(tenants, name);
+  if (tenant === undefined) throw new Refused(404, `there is no tenant ${name}: see millrace tenant list`);
+  return tenant;
+}
+
+export function shardOf({ settings }: Pick<Operator, "settings">, text: string | undefined): number {
+  const shard = /^\d{1,4}$/.test(text ?? "") ? Number(text) : Number.NaN;
+  if (!(shard < settings.shards))
+    throw new Refused(404, `there is no shard ${text ?? ""}: this system has ${settings.shards}, from 0`);
+  return shard;
+}
+
+export function allShards({ settings }: Pick<Operator, "settings">): number[] {
+  return Array.from({ length: settings.shards }, (_, shard) => shard);
+}
+
+/** A text of the body. */
+export function textOf({ body }: Pick<Asked, "body">, name: string): string {
+  const value = body[name];
+  if (typeof value !== "string" || value === "") throw new Refused(400, `"${name}" is missing: a text`);
+  return value;
+}
+
+export function maybeTextOf({ body }: Pick<Asked, "body">, name: string): string | undefined {
+  const value = body[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "string") throw new Refused(400, `"${name}" is no text`);
+  return value;
+}
+
+export function flagOf({ body }: Pick<Asked, "body">, name: string): boolean {
+  const value = body[name] ?? false;
+  if (typeof value !== "boolean") throw new Refused(400, `"${name}" is true or false`);
+  return value;
+}
+
+/** What a person reads: 1.5 s, 3 min 12 s, 2 h 5 min, 3 d 4 h. */
+export function spanText(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (seconds < 60) return `${seconds} s`;
+  const units = [
+    [86_400, "d", 3600, "h"],
+    [3600, "h", 60, "min"],
+    [60, "min", 1, "s"],
+  ] as const;
+  for (const [large, name, small, rest] of units)
+    if (seconds >= large)
+      return `${Math.floor(seconds / large)} ${name} ${Math.floor((seconds % large) / small)} ${rest}`;
+  return `${seconds} s`;
+}
+
+export function countText(count: number, what: string): string {
+  return `${Math.round(count).toLocaleString("en-US")} ${what}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,181 @@
+// What operators ask of a shard's dead letters. Reading goes by a snapshot; dropping and releasing by the actor; a retry
+// is a frame in the record, so that it counts as everything counts: by a commit.
+//
+// L1. A letter counts once, however often it is retried: the frame names it, and the commit that closes it applies it
+//     only while it is open. Who asks twice records a second frame, which counts nothing.
+// L2. A letter of a tenant in quarantine is not retried before the tenant is released: it would be buried again.
+import { isOutage, messageOf } from "../src/base/errors.ts";
+import type { Bus } from "../src/bus/bus.ts";
+import { doors, encodeFrame, frameBytesMax, messageId, type Door, type Frame } from "../src/metric/frame.ts";
+import type { DeadLetter, LetterPlace, Snapshot } from "../src/store/store.ts";
+import type { Questions } from "./control.ts";
+import {
+  decodeLetterQuestion,
+  letterTextMost,
+  listedTextMost,
+  type LetterAnswer,
+  type LetterQuestion,
+  type LetterShown,
+} from "./letter-messages.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+export interface LetterParts {
+  bus: Bus;
+  supervisor: Pick<Supervisor, "request">;
+  /** Ends with `none` where the read takes too long, or the store is in trouble. */
+  read(
+    shard: number,
+    told: (snapshot: Snapshot) => Promise<LetterAnswer>,
+  ): Promise<LetterAnswer | { kind: "none"; why: string }>;
+}
+
+const actorMs = 30_000;
+/** Behind every part of the frame before. */
+const lastPart = 0xffff_ffff;
+
+export function letterQuestions(parts: LetterParts): Questions {
+  return {
+    decode(asked) {
+      const question = decodeLetterQuestion(asked);
+      return question && (() => answer(parts, question));
+    },
+  };
+}
+
+type Told = LetterAnswer | { kind: "none"; why: string };
+
+async function answer(parts: LetterParts, question: LetterQuestion): Promise<Told> {
+  const { shard } = question;
+  switch (question.kind) {
+    case "dead-list":
+      return parts.read(shard, async (snapshot) => {
+        const letters = await snapshot.dead(question.most, question.only);
+        return { kind: "dead-letters", letters: letters.map((letter) => shown(letter, listedTextMost)) };
+      });
+    case "dead-show":
+      return parts.read(shard, async (snapshot) => {
+        const letter = await letterAt(snapshot, question.place);
+        return { kind: "dead-letter", letter: letter === undefined ? null : shown(letter, letterTextMost) };
+      });
+    case "dead-counts":
+      return parts.read(shard, async (snapshot) => {
+        const { quarantined, offset } = await snapshot.state();
+        return { kind: "dead-counts", counts: await snapshot.deadCounts(), quarantined, offset };
+      });
+    case "dead-drop":
+      return dropped(parts, question);
+    case "dead-release":
+      return released(parts, question);
+    case "dead-retry":
+      return retried(parts, question);
+    default:
+      return question satisfies never;
+  }
+}
+
+async function letterAt(
+  snapshot: Snapshot,
+  { sequence, part }: LetterPlace,
+): Promise<DeadLetter | undefined> {
+  const after = part > 0 ? { sequence, part: part - 1 } : { sequence: sequence - 1, part: lastPart };
+  const [letter] = await snapshot.dead(1, after.sequence < 0 ? {} : { after });
+  return letter?.sequence === sequence && letter.part === part ? letter : undefined;
+}
+
+function shown({ bytes, ...letter }: DeadLetter, textMost: number): LetterShown {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, textMost)).toString("utf8");
+  return { ...letter, text, bytes: bytes.length };
+}
+
+async function dropped(
+  { supervisor }: LetterParts,
+  { shard, places }: Extract<LetterQuestion, { kind: "dead-drop" }>,
+): Promise<Told> {
+  const result = await supervisor.request(shard, { kind: "drop-letters", places: [...places] }, actorMs);
+  if (result.kind === "none") return result;
+  if (result.answer.kind === "chore-failed") return failed(result.answer);
+  if (result.answer.kind !== "letters-dropped") return otherAnswer;
+  return { kind: "dead-dropped", letters: result.answer.letters };
+}
+
+async function released(
+  { supervisor }: LetterParts,
+  { shard, tenant }: Extract<LetterQuestion, { kind: "dead-release" }>,
+): Promise<Told> {
+  const result = await supervisor.request(shard, { kind: "release", tenant }, actorMs);
+  if (result.kind === "none") return result;
+  if (result.answer.kind === "chore-failed") return failed(result.answer);
+  return result.answer.kind === "released" ? { kind: "dead-released" } : otherAnswer;
+}
+
+const otherAnswer = { kind: "none", why: "its actor answered another question" } as const;
+
+function failed({ code, why }: { code: string; why: string }): Told {
+  return { kind: "none", why: `${code}: ${why}` };
+}
+
+/** L1. One letter after the other: some are large. */
+async function retried(
+  { bus, ...parts }: LetterParts,
+  { shard, places, lines }: Extract<LetterQuestion, { kind: "dead-retry" }>,
+): Promise<Told> {
+  return parts.read(shard, async (snapshot) => {
+    const held = new Set((await snapshot.state()).quarantined.map(({ tenant }) => tenant));
+    const told = { kind: "dead-retried", recorded: 0, gone: 0, refused: [] as RetryRefused[], why: "" };
+    for (const place of places) {
+      const letter = await letterAt(snapshot, place);
+      if (letter === undefined) {
+        told.gone += 1;
+        continue;
+      }
+      const frame = held.has(letter.tenant) ? quarantined : retryFrame(letter, lines);
+      if (typeof frame === "string") {
+        told.refused.push({ ...place, why: frame });
+        continue;
+      }
+      try {
+        await bus.publish(shard, messageId(shard, frame.identity), encodeFrame(frame));
+      } catch (error) {
+        if (!isOutage(error)) throw error;
+        told.why = `${error.code}: ${messageOf(error)}`;
+        break;
+      }
+      told.recorded += 1;
+    }
+    return told as LetterAnswer;
+  });
+}
+
+type RetryRefused = Extract<LetterAnswer, { kind: "dead-retried" }>["refused"][number];
+
+/** L2. */
+const quarantined =
+  "its tenant is in quarantine: millrace dead retry --tenant NAME ends that, and retries all";
+
+function retryFrame(letter: DeadLetter, lines: string | undefined): Frame | string {
+  const { sequence, part, reason, tenant, door, kind, receivedAtMs } = letter;
+  if (tenant === "" || !isDoor(door))
+    return "it is a frame that can't be read, and nobody's: there is nothing to retry";
+  const bytes = lines === undefined ? letter.bytes : Buffer.from(lines);
+  const whole = bytes.at(-1) === newline ? bytes : Buffer.concat([bytes, Buffer.of(newline)]);
+  if (whole.length > frameBytesMax / 2) return `it is longer than ${frameBytesMax / 2} bytes`;
+  const lineCount = lines === undefined ? letter.lines : countLines(whole);
+  return {
+    identity: { kind: "retry", letter: { sequence, part, reason, lines: letter.lines } },
+    receivedAtMs,
+    sections: [{ tenant, door, kind, lineCount, lines: whole }],
+    refusals: [],
+  };
+}
+
+const newline = 0x0a;
+
+function countLines(whole: Uint8Array): number {
+  let count = 0;
+  for (let at = whole.indexOf(newline); at >= 0; at = whole.indexOf(newline, at + 1)) count += 1;
+  return count;
+}
+
+function isDoor(door: string): door is Door {
+  return (doors as readonly string[]).includes(door);
+}

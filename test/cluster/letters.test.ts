@@ -1,0 +1,144 @@
+// What operators ask of dead letters, over the bus, of a node whose actor is a real one on the memory engine.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { askShard } from "../../bin/ask-shard.ts";
+import { Control } from "../../cluster/control.ts";
+import type { LetterAnswer, LettersOnly } from "../../cluster/letter-messages.ts";
+import { silentLog } from "../harness/log.ts";
+import { World } from "../workers/world.ts";
+
+/** A world with a shard 0 whose actor runs, and a node that answers for it. */
+async function node() {
+  const world = await World.start();
+  const running = world.run();
+  const control = new Control({
+    node: "node-a",
+    bus: world.bus,
+    supervisor: {
+      runs: (shard) => shard === 0,
+      request: async (_shard, question) => {
+        if (question.kind === "refused-lines") return { kind: "none", why: "not asked here" };
+        return { kind: "answered", answer: { request: 1, ...(await running.actor.chore(question)) } };
+      },
+    },
+    verbs: { answer: async () => ({ kind: "none", why: "not asked here" }) },
+    openReader: async () => ({
+      ...(await openReader(world)),
+      space: async () => ({ usedBytes: 0, fileBytes: 0 }),
+    }),
+    budgetBytes: 1,
+    clock: world.clock,
+    log: silentLog,
+  });
+  await control.start();
+  return { world, running };
+}
+
+async function openReader(world: World) {
+  const reader = await world.engine.openReader(0);
+  return { snapshot: () => reader.snapshot(), close: () => reader.close() };
+}
+
+type Node = Awaited<ReturnType<typeof node>>;
+
+async function list({ world }: Node, only: LettersOnly = {}, most = 100) {
+  const answer = await askShard(world.bus, { kind: "dead-list", shard: 0, only, most });
+  assert(answer.kind === "dead-letters", JSON.stringify(answer));
+  return answer.letters;
+}
+
+async function retry({ world }: Node, places: { sequence: number; part: number }[], lines?: string) {
+  const edited = lines === undefined ? {} : { lines };
+  const answer = await askShard(world.bus, { kind: "dead-retry", shard: 0, places, ...edited });
+  assert(answer.kind === "dead-retried", JSON.stringify(answer));
+  return answer;
+}
+
+test("letters are listed in pages, shown, counted and dropped", async () => {
+  const n = await node();
+  await n.world.record(n.world.frame(["a 1", "bad"]));
+  await n.world.record(n.world.frame(["worse", "b 2", "worst x y"], { n: 1, tenant: "t2" }));
+  await n.world.clock.pass(2000);
+  const all = await list(n);
+  assert.deepEqual(
+    all.map(({ sequence, tenant, text, lines, door }) => [sequence, tenant, text.trim(), lines, door]),
+    [
+      [1, "t1", "bad", 1, "tcp"],
+      [2, "t2", "worse", 1, "tcp"],
+      [2, "t2", "worst x y", 1, "tcp"],
+    ],
+  );
+  const [first, second] = all;
+  assert(first !== undefined && second !== undefined);
+  const { sequence, part } = first;
+  assert.equal((await list(n, { after: { sequence, part } }, 1))[0]?.text.trim(), "worse");
+  assert.equal((await list(n, { tenant: "t2" })).length, 2);
+  assert.equal((await list(n, { tenant: "nobody" })).length, 0);
+  const show = { kind: "dead-show", shard: 0, place: { sequence, part } } as const;
+  const shown = (await askShard(n.world.bus, show)) as Extract<LetterAnswer, { kind: "dead-letter" }>;
+  assert.deepEqual(shown.letter, first);
+  const counts = (await askShard(n.world.bus, { kind: "dead-counts", shard: 0 })) as Extract<
+    LetterAnswer,
+    { kind: "dead-counts" }
+  >;
+  assert.equal(
+    counts.counts.reduce((sum, { letters }) => sum + letters, 0),
+    3,
+  );
+  const places = [{ sequence, part }];
+  const drop = { kind: "dead-drop", shard: 0, places } as const;
+  assert.deepEqual(await askShard(n.world.bus, drop), { kind: "dead-dropped", letters: 1 });
+  assert.deepEqual(await askShard(n.world.bus, drop), { kind: "dead-dropped", letters: 0 }, "asked twice");
+  const gone = (await askShard(n.world.bus, show)) as Extract<LetterAnswer, { kind: "dead-letter" }>;
+  assert.equal(gone.letter, null);
+  assert.equal((await list(n)).length, 2);
+});
+
+test("a retried letter counts once, however often it is asked for; edited lines take its place", async () => {
+  const n = await node();
+  await n.world.record(n.world.frame(["a 1", "b one"]));
+  await n.world.clock.pass(2000);
+  const [letter] = await list(n);
+  assert(letter !== undefined);
+  const place = { sequence: letter.sequence, part: letter.part };
+  // As it is, it is dead again, under the number of its retry.
+  assert.equal((await retry(n, [place])).recorded, 1);
+  await n.world.clock.pass(2000);
+  const [again, ...more] = await list(n);
+  assert(again !== undefined && more.length === 0 && again.sequence > letter.sequence);
+  const edited = "b 1";
+  const next = { sequence: again.sequence, part: again.part };
+  const told = await Promise.all([1, 2, 3].map(() => retry(n, [next, place], edited).catch(() => undefined)));
+  assert.deepEqual(told, [undefined, undefined, undefined], "edited lines are of one letter");
+  assert.equal((await retry(n, [next], edited)).recorded, 1);
+  assert.equal((await retry(n, [next], edited)).recorded, 1);
+  // The broker has forgotten the first one: only the commit is left to know.
+  n.world.clock.advance(3_600_000);
+  await n.world.bus.publish(0, "another id", (await n.world.bus.frameAt(0, 3))?.data ?? new Uint8Array());
+  await n.world.clock.pass(2000);
+  assert.equal((await list(n)).length, 0);
+  assert.equal((await retry(n, [next, place])).gone, 0 + 2);
+  assert.deepEqual(await n.world.sums(), ["a 1 1", "b 1 1"]);
+  const books = await n.world.books();
+  assert.deepEqual(
+    books.filter((row) => !row.endsWith(" 0")),
+    ["tcp stored 2"],
+  );
+  n.running.actor.stop();
+});
+
+test("what can't be retried says why: a tenant in quarantine, a frame that nobody can read", async () => {
+  const n = await node();
+  await n.world.bus.publish(0, "odd", Buffer.from("no frame"));
+  await n.world.record(n.world.frame(["bad"], { n: 1 }));
+  await n.world.clock.pass(2000);
+  const letters = await list(n);
+  assert.deepEqual(
+    letters.map(({ reason }) => reason),
+    ["corrupt-frame", "malformed"],
+  );
+  const [corrupt] = letters;
+  assert(corrupt !== undefined);
+  const { sequence, part } = corrupt;
+  assert.match((await retry(n, [{ sequence, part }])).refused[0]?.why ?? "", /can't be read/);
+});
