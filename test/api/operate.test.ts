@@ -44,7 +44,9 @@ function world() {
     log: heard.log,
   });
   return {
-    ...{ entries, done, heard },
+    entries,
+    done,
+    heard,
     fail: (error: Error | undefined) => (failure = error),
     failAudit: (error: Error | undefined) => (audit = error),
     async ask(url: string, body?: string, said = token): Promise<[status: number, body: unknown]> {
