@@ -221,6 +221,24 @@ export function replaysCases(f: Case): void {
     await store.close();
   });
 
+  f("C8: many small commits on both sides of the barrier stay apart", async ({ engine }) => {
+    const owner = await Owner.of(engine);
+    const { store, epoch } = owner;
+    const put = async (count: number) => {
+      for (let n = 0; n < count; n++) await owner.put(start, { name: "a.b", at: start + n });
+    };
+    await put(6);
+    const id = await begun(owner);
+    await put(7);
+    await store.stage(epoch, id, part(0, 6, { name: "a.b", at: start, sum: 100 }));
+    await upkeepUntilIdle(engine, { ...task, all: false });
+    assert.equal(await store.swap(epoch, id), "swapped");
+    assert.deepEqual(await sums(engine, "a.b", [start, 600, 1]), [107]);
+    await upkeepUntilIdle(engine, task);
+    assert.deepEqual(await sums(engine, "a.b", [start, 600, 1]), [107]);
+    await store.close();
+  });
+
   f("a replay of nothing waits, too; then nothing is left", async ({ engine }) => {
     const owner = await Owner.of(engine);
     const { store, epoch } = owner;
