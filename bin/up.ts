@@ -12,7 +12,14 @@ import { Backoff } from "../src/base/backoff.ts";
 import { messageOf } from "../src/base/errors.ts";
 import { makeLog, type Log } from "../src/base/log.ts";
 import { systemRandom } from "../src/base/random.ts";
-import { envOf, readSettings, settingRows, type SettingName, type Settings } from "../src/config/settings.ts";
+import {
+  envOf,
+  isSpan,
+  readSettings,
+  settingRows,
+  type SettingName,
+  type Settings,
+} from "../src/config/settings.ts";
 import { demoTenant, type Demo } from "./demo.ts";
 import { lockHome, refuseHalfRestored } from "./home.ts";
 import { clock, exitFinal, type FromChild } from "./process.ts";
@@ -88,10 +95,9 @@ async function childEnvironment(settings: Settings): Promise<NodeJS.ProcessEnv> 
 }
 
 /** The text of a setting as a child would parse it. */
-function saidOf(name: SettingName, settings: Settings): string | undefined {
+export function saidOf(name: SettingName, settings: Settings): string | undefined {
   const value = settings[name];
-  if (name === "replayWindow" || name === "duplicateWindow" || name === "tcpIdle")
-    return `${(value as number) / 1000}s`;
+  if (isSpan(name)) return `${(value as number) / 1000}s`;
   if (typeof value === "number" || typeof value === "string") return String(value);
   if ("rungs" in value)
     return value.rungs.map((rung) => `${rung.stepSeconds}s:${rung.spanSeconds}s`).join(",");

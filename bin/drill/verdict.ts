@@ -2,7 +2,7 @@
 // seen; the ledger is asked as on-call would ask it.
 import { canaryName } from "./canary.ts";
 import { senderSeries } from "./senders.ts";
-import { lateMsMost, type Player, type Stage } from "./stage.ts";
+import type { Player, Stage } from "./stage.ts";
 
 export interface TenantVerdict {
   tenant: string;
@@ -27,6 +27,8 @@ export interface Verdict {
   noticedMinutes: number;
   /** A sentence for each promise that was broken. */
   broken: string[];
+  /** Later than that is late: a second, or three times what the machine did before anything happened. */
+  lateMsMost: number;
 }
 
 /** Whom the story may make wait without breaking a promise. */
@@ -50,7 +52,7 @@ export async function verdictOf(stage: Stage, mayBeLate: MayBeLate): Promise<Ver
     if (missing > 0) broken.push(`P2: ${missing} canaries of ${name} were never to be seen`);
     const shares = player.shards.some((shard) => stage.culprit.shards.includes(shard));
     const allowed = mayBeLate === "everybody" || (mayBeLate === "shard" && shares);
-    if (!allowed && verdict.lateMs.most > lateMsMost)
+    if (!allowed && verdict.lateMs.most > stage.lateMsMost)
       broken.push(`P3: a bucket of ${name} was ${Math.round(verdict.lateMs.most)} ms late`);
   }
   const sum = (of: (verdict: TenantVerdict) => number) =>
@@ -61,6 +63,7 @@ export async function verdictOf(stage: Stage, mayBeLate: MayBeLate): Promise<Ver
     doubled: sum((each) => each.doubled),
     noticedMinutes: Math.round(Math.max(0, ...tenants.map((each) => each.noticedSeconds)) / 6) / 10,
     broken,
+    lateMsMost: stage.lateMsMost,
   };
 }
 
@@ -101,7 +104,7 @@ async function judge(stage: Stage, player: Player): Promise<TenantVerdict> {
       median: Math.round(late[Math.floor(late.length / 2)] ?? 0),
       most: Math.round(late.at(-1) ?? 0),
     },
-    noticedSeconds: noticed(player) / 1000,
+    noticedSeconds: noticed(player, stage.lateMsMost) / 1000,
     balances: await balances(stage, player.keys.name),
   };
 }
@@ -111,7 +114,7 @@ function sumOf(counts: readonly number[]): number {
 }
 
 /** Time during which some canary was overdue, ms. */
-function noticed(player: Player): number {
+function noticed(player: Player, lateMsMost: number): number {
   let total = 0;
   let until = 0;
   for (const { atMs, lateMs } of player.canary?.seen ?? []) {

@@ -319,6 +319,11 @@ function flagName(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+/** Its value is ms, and written as a span. */
+export function isSpan(name: SettingName): boolean {
+  return table[name].parse === span;
+}
+
 export function envOf(name: SettingName): string {
   return table[name].env;
 }

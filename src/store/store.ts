@@ -158,10 +158,7 @@ export interface Commit {
    * the shard's, frameTimeMs is nobody's, receivedAtMs only ever raises the shard's.
    */
   lane?: Lane;
-  /**
-   * Lines of the frame `from + 1` that the store must hold now. Default 0. With `from` it is the lane's place: a commit
-   * that comes late, after another of the same epoch, finds the lane elsewhere.
-   */
+  /** Lines of the frame `from + 1` that the store must hold now, 0 by default: with `from`, the lane's place. */
   fromLines?: number;
   /**
    * The commit ends within the frame `to + 1`, of which so many lines are committed with it, those of earlier commits
@@ -181,9 +178,8 @@ export type CommitResult =
   | { kind: "ok"; ids: Uint32Array }
   | { kind: "fenced"; epoch: number }
   /**
-   * Of the live lane: the offset is elsewhere, or `fromLines` is. Of the fill lane: no gap begins behind `from`, or it
-   * ends before `to`, or `fromLines` is elsewhere. Of both: the other lane has applied a frame or a letter of it
-   * meanwhile. Whoever starts over sees it (`resume`).
+   * Of the live lane: the offset is elsewhere. Of the fill lane: no gap begins behind `from`, or it ends before `to`. Of
+   * both: `fromLines` is, or the other lane has applied a frame or a letter of it: whoever resumes sees it.
    */
   | { kind: "at"; offset: number };
 

@@ -133,8 +133,14 @@ test("an edit that makes a letter's lines more, or fewer, changes what was recei
   await world.record(world.frame(["junk", "more junk"]));
   await world.survive(throws);
   await retry(world, await letterOf(world, 1, 0), ["a 1", "b 1", "c 1"]);
-  await retry(world, await letterOf(world, 1, 1), []);
+  const removed = await letterOf(world, 1, 1);
+  await retry(world, removed, []);
+  await retry(world, removed, ["b 2"]); // two operators at once: the first one's counts
   await world.survive(throws);
+  await retry(world, removed, ["b 3"]);
+  await world.survive(throws);
+  assert.equal(world.deaths, 0);
+  assert.deepEqual(await world.sums(), ["a 1 1", "b 1 1", "c 1 1"]);
   assert.deepEqual(await world.books(), ["tcp stored 3"]); // and it balances
   assert.deepEqual(await world.places(), []);
 });

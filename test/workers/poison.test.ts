@@ -218,6 +218,16 @@ test("S4: an outage within a trial is held against nobody, however often; who wa
   assert.equal((await world.state()).epoch, world.deaths + 1);
 });
 
+test("starts of a shard that is where the record ends are forgotten: it is not isolated by restarts", async () => {
+  const world = await PoisonWorld.start();
+  await world.recordMany(1);
+  for (let starts = 0; starts < 5; starts++) {
+    const running = await world.survive(throws);
+    assert.equal(running.progress().isolated, false);
+    assert.equal((await world.state()).lanes.live.starts, 0);
+  }
+});
+
 test(`exactly the lines that kill are buried, by chance (MILLRACE_SEED=${first})`, async () => {
   for (let seed = first; seed < first + 8; seed++) {
     const random = seededRandom(seed);

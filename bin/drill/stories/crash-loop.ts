@@ -14,7 +14,7 @@ export const crashLoop: Story = {
   culpritPauseMs: 50,
   async play(stage) {
     const shard = stage.culprit.shards[0] as number;
-    await stage.calm(2000);
+    await stage.calmBefore(2000);
     stage.tell(`shard ${shard}`, "its actor is killed as often as it starts");
     const nats = await connect({ servers: `nats://127.0.0.1:${stage.system.natsPort}` });
     try {

@@ -12,7 +12,7 @@ export const deletedUser: Story = {
   async play(stage) {
     const broken: string[] = [];
     const { name, id, writeKey } = stage.culprit.keys;
-    await stage.calm(4000);
+    await stage.calmBefore(4000);
     await stage.onCall("tenant", "delete", name, "--yes");
     stage.tell(name, "its senders don't know that yet");
     let status = 0;

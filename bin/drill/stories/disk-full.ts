@@ -11,7 +11,7 @@ export const diskFull: Story = {
   async play(stage) {
     const { name, writeKey } = stage.culprit.keys;
     const shard = stage.culprit.shards[0] as number;
-    await stage.calm(2000);
+    await stage.calmBefore(2000);
     stage.tell(name, "sends ever new series");
     let made = 0;
     await stage.until(`the store of shard ${shard} is full`, async () => {

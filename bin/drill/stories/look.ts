@@ -2,11 +2,11 @@
 import type { Stage } from "../stage.ts";
 
 /** Open dead letters of a tenant. */
-export async function openLetters(stage: Stage, tenant: string): Promise<number> {
-  const letters = JSON.parse(await stage.system.millrace("dead", "list", "--tenant", tenant, "--json")) as
-    | unknown[]
-    | { letters: unknown[] };
-  return Array.isArray(letters) ? letters.length : letters.letters.length;
+export async function openLetters(stage: Stage, tenant: string): Promise<{ id: string; reason: string }[]> {
+  const told = JSON.parse(await stage.system.millrace("dead", "list", "--tenant", tenant, "--json")) as
+    | { id: string; reason: string }[]
+    | { letters: { id: string; reason: string }[] };
+  return Array.isArray(told) ? told : told.letters;
 }
 
 /** It runs, and reads. */

@@ -9,7 +9,7 @@ export const natsDown: Story = {
   culpritPauseMs: 50,
   async play(stage) {
     const broken: string[] = [];
-    await stage.calm(3000);
+    await stage.calmBefore(3000);
     stage.tell("nats-server", "is killed, and killed again whenever it is back");
     let away = true;
     const killing = (async () => {
