@@ -22,6 +22,8 @@ import { rulesOf } from "../src/tenant/rules.ts";
 import { Coordinator } from "../cluster/coordinator.ts";
 import { Control } from "../cluster/control.ts";
 import { Fills } from "../cluster/fills.ts";
+import { replayQuestions } from "../cluster/replay-verbs.ts";
+import { Replays } from "../cluster/replays.ts";
 import { Heads } from "../cluster/heads.ts";
 import { startProcess } from "../cluster/hosted-process.ts";
 import { startThread } from "../cluster/hosted.ts";
@@ -208,6 +210,20 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     limits: () => supervisor.limits,
     readHead: (shard) => heads.look(shard, (snapshot) => snapshot.progress()),
   });
+  const replays = new Replays({
+    settings,
+    storeBytes: budgetBytes,
+    instance,
+    clock,
+    random,
+    counters,
+    log,
+    startThread,
+    running: () => supervisor.running(),
+    wishOf: (shard) => supervisor.wishOf(shard).replay,
+    limits: () => supervisor.limits,
+    readHead: (shard) => heads.look(shard, (snapshot) => snapshot.progress()),
+  });
   const verbs = new ShardVerbs({ bus, heads, supervisor, fills, clock });
   const services = new ShardServices({
     bus,
@@ -227,6 +243,17 @@ export async function startNode(context: ProcessContext): Promise<Running> {
     verbs,
     openReader: (shard) => reading.openReader(shard),
     budgetBytes,
+    families: [
+      replayQuestions({
+        bus,
+        heads,
+        replays,
+        openStore: (shard) => reading.openShard(shard),
+        rules: () => rules.current(),
+        wishes: () => bus.kv(clusterBucket),
+        clock,
+      }),
+    ],
     clock,
     log,
   });
@@ -249,6 +276,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
   upkeep.start();
   purges.start();
   fills.start();
+  replays.start();
   await control.start();
   await services.start();
   await serveCounters(bus, counters);
@@ -262,6 +290,7 @@ export async function startNode(context: ProcessContext): Promise<Running> {
         upkeep.stop(nodeStopMs),
         node.stop(nodeStopMs),
         fills.stop(),
+        replays.stop(),
         control.stop(),
         purges.stop(),
       ]);

@@ -352,9 +352,11 @@ export class Child {
       case "adopted":
         this.#deedDone(message);
         return;
+      case "replaying":
+      case "replayed":
       case "filling":
       case "filled":
-        return; // a fill lane's (fills.ts)
+        return; // of other threads of the shard (fills.ts, replays.ts)
       default:
         message satisfies never;
     }

@@ -40,9 +40,10 @@ export function entryUrl(path: string): URL {
 export const startThread: StartHosted = (task, onMessage) => {
   const cell = new ActorCell();
   const { heapMb } = task.settings;
-  const worker = new Worker(entryUrl(task.fill === undefined ? "../workers/shard" : "../workers/fill"), {
+  const entry = entryOf(task);
+  const worker = new Worker(entryUrl(`../workers/${entry}`), {
     workerData: { ...task, cell: cell.buffer } satisfies ShardThreadData,
-    name: `${task.fill === undefined ? "shard" : "fill"}-${task.shard}`,
+    name: `${entry}-${task.shard}`,
     resourceLimits: { maxOldGenerationSizeMb: heapMb },
   });
   const id = worker.threadId;
@@ -65,6 +66,11 @@ export const startThread: StartHosted = (task, onMessage) => {
     }),
   };
 };
+
+function entryOf({ fill, replay }: ShardTask): string {
+  if (replay !== undefined) return "replaying";
+  return fill === undefined ? "shard" : "fill";
+}
 
 function deathOf(error: unknown, heapMb: number): Death {
   const isHeap = error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";

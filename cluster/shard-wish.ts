@@ -20,6 +20,8 @@ export interface ShardWish {
   failed: ShardFailed | null;
   /** `rate`: points a second. */
   backfill: { paused: boolean; rate: number | "full" };
+  /** Of the shard's replay, whichever it is. */
+  replay: { stopped: boolean; rate: number | "full" };
 }
 
 const keyPrefix = "shard.";
@@ -38,9 +40,9 @@ export function shardOfWish(key: string): number | undefined {
 
 /** W2. */
 export function decodeWish(value: Uint8Array | undefined): ShardWish {
-  const { paused, failed, backfill } = fieldsOf(value);
+  const { paused, failed, backfill, replay } = fieldsOf(value);
   const fill = isObject(backfill) ? backfill : {};
-  const rate = fill["rate"];
+  const again = isObject(replay) ? replay : {};
   return {
     paused: paused === true,
     failed: isObject(failed)
@@ -48,8 +50,9 @@ export function decodeWish(value: Uint8Array | undefined): ShardWish {
       : null,
     backfill: {
       paused: fill["paused"] === true,
-      rate: typeof rate === "number" && rate > 0 ? rate : "full",
+      rate: rateOf(fill["rate"]),
     },
+    replay: { stopped: again["stopped"] === true, rate: rateOf(again["rate"]) },
   };
 }
 
@@ -73,6 +76,10 @@ export async function changeWish(
       if (tries >= triesMax) throw new Outage("bus-unavailable", `others keep changing ${key}`);
     }
   }
+}
+
+function rateOf(value: unknown): number | "full" {
+  return typeof value === "number" && value > 0 ? value : "full";
 }
 
 /** W1. */

@@ -1,22 +1,26 @@
 // Which lines of the record were buried, frame by frame: pages of the store's dead letters, read as they are needed.
+import { letterSequence } from "../src/store/eras.ts";
 import type { Buried, LetterPlace, ShardReader } from "../src/store/store.ts";
 
 const pageLetters = 1000;
 
 export class BuriedLines {
   readonly #reader: ShardReader;
+  readonly #era: number;
   #behind: LetterPlace;
   #page: Buried[] = [];
   #isLast = false;
 
   /** `from`: the first frame that will be asked for. */
-  constructor(reader: ShardReader, from: number) {
+  constructor(reader: ShardReader, era: number, from: number) {
     this.#reader = reader;
-    this.#behind = { sequence: from - 1, part: 0xffff_ffff };
+    this.#era = era;
+    this.#behind = { sequence: letterSequence(era, from - 1), part: 0xffff_ffff };
   }
 
   /** Letters of one frame. Frames are asked for in their order. */
-  async of(sequence: number): Promise<Buried[]> {
+  async of(frame: number): Promise<Buried[]> {
+    const sequence = letterSequence(this.#era, frame);
     const found: Buried[] = [];
     for (;;) {
       const later = this.#page.findIndex((letter) => letter.sequence > sequence);

@@ -1,9 +1,7 @@
 // How fast a job may go that runs behind live data (P6): so many points a second, and never so that a commit of live finds
 // the store taken more than half of the time.
 import { assert } from "../src/base/assert.ts";
-
-/** Points a second. */
-export type JobRate = number | "full";
+import type { JobRate } from "./messages.ts";
 
 /** Work that was not done while it could have been is not made up for beyond this. */
 const savedMs = 1000;

@@ -5,7 +5,7 @@ import type { Settings } from "../src/config/settings.ts";
 import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { Ladder } from "../src/metric/bucket.ts";
 import type { SchemasSince } from "../src/metric/ladder-rules.ts";
-import type { Interval, LetterPlace, upkeepWorks } from "../src/store/store.ts";
+import type { Interval, LetterPlace, Replay, upkeepWorks } from "../src/store/store.ts";
 
 /** What a thread is started with. */
 export interface ShardTask {
@@ -20,6 +20,8 @@ export interface ShardTask {
   lastDeath: string;
   /** Not the shard's actor, but its fill lane, in an epoch of this node's; `rate`: points a second. */
   fill?: { epoch: number; rate: FillRate };
+  /** Not the shard's actor, but the job that rebuilds a tenant's time, in an epoch of this node's. */
+  replay?: { epoch: number; rate: JobRate };
   /** Done before anything else once the claim is there, and told when it is done. */
   first?: FirstDeed | undefined;
 }
@@ -29,7 +31,9 @@ export interface ShardThreadData extends ShardTask {
   cell: SharedArrayBuffer;
 }
 
-export type FillRate = number | "full";
+/** Points a second. */
+export type JobRate = number | "full";
+export type FillRate = JobRate;
 
 /** How far a fill lane is. */
 export interface FillProgress {
@@ -52,6 +56,31 @@ export interface FirstDeed {
   kind: "skip" | "adopt";
 }
 
+export interface ReplayProgress {
+  /** As the store has it. */
+  replay: Replay;
+  /** Frames that are needed, and how many of them are staged. */
+  frames: number;
+  framesDone: number;
+  /** Lines that counted, of any time, in frames that this job has read. */
+  points: number;
+  /** In a second, in the last ten or so. */
+  framesPerSecond: number;
+  pointsPerSecond: number;
+  /** "" while it does not wait. */
+  waitsFor: string;
+}
+
+export type ReplayEnded =
+  | { kind: "swapped"; id: number }
+  /** There is none, or it is over. */
+  | { kind: "over" }
+  /** The record does not hold what it needs any more. */
+  | { kind: "given-up"; id: number; why: string }
+  /** The epoch is over: the next owner goes on. */
+  | { kind: "fenced" }
+  | { kind: "stopped" };
+
 /** How many living series a tenant may have in a shard. */
 export interface SeriesLimitsTold {
   /** Of all who are not listed. */
@@ -63,8 +92,8 @@ export interface SeriesLimitsTold {
 export type ToShard =
   | { kind: "stop" }
   | { kind: "series-limits"; limits: SeriesLimitsTold }
-  /** To a fill lane. */
-  | { kind: "rate"; rate: FillRate }
+  /** To a fill lane, or a replay's job. */
+  | { kind: "rate"; rate: JobRate }
   | ({ request: number } & Chore)
   /** The last lines of a tenant that the actor refused. */
   | { kind: "refused-lines"; request: number; tenant: string };
@@ -115,6 +144,8 @@ export interface ShardProgress {
 }
 
 export type FromShard =
+  | ({ kind: "replaying" } & ReplayProgress)
+  | { kind: "replayed"; ended: ReplayEnded }
   | { kind: "ready" }
   | ({ kind: "progress" } & ShardProgress)
   /** Somebody else owns the shard: only a newer map may start it here again. */

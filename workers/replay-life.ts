@@ -3,14 +3,14 @@
 import type { RecordedFrame } from "../src/bus/bus.ts";
 import { Outage } from "../src/base/errors.ts";
 import { decodeFrame, type Frame } from "../src/metric/frame.ts";
-import type { Interval, Replay, ShardReader, ShardState, ShardStore } from "../src/store/store.ts";
+import type { Interval, Replay, ShardReader, ShardState, ShardStore, Snapshot } from "../src/store/store.ts";
 import { Batch } from "./batch.ts";
-import { letterSequence } from "../src/store/eras.ts";
 import { BuriedLines } from "./buried-lines.ts";
 import type { JobPace } from "./job-pace.ts";
 import { JobRates } from "./job-rates.ts";
 import { confirmMissing, RecordReader } from "./record-reader.ts";
-import type { ReplayEnded, ReplayJobOptions, ReplayProgress } from "./replay.ts";
+import type { ReplayEnded, ReplayProgress } from "./messages.ts";
+import type { ReplayJobOptions } from "./replay.ts";
 import { linesOf } from "./replay-lines.ts";
 import { countOf, rangesToRead } from "./replay-ranges.ts";
 import { ReplaySeen } from "./replay-seen.ts";
@@ -71,7 +71,7 @@ export class ReplayLife {
   }
 
   async live(): Promise<ReplayEnded> {
-    this.#state = await this.#stateNow();
+    this.#state = await this.#look((snapshot) => snapshot.state());
     const [replay] = this.#state.replays;
     if (this.#state.epoch !== this.#options.epoch) return { kind: "fenced" };
     if (replay === undefined) return { kind: "over" };
@@ -102,7 +102,7 @@ export class ReplayLife {
     await this.#checkRecord();
     log.info({ shard, replay: id, tenant, done, barrier: offset }, "replay reads");
     this.#batch = this.#newBatch();
-    this.#buried = new BuriedLines(this.#reader, letterSequence(this.#state.era, done + 1));
+    this.#buried = new BuriedLines(this.#reader, this.#state.era, done + 1);
     for (const [from, to] of ranges) {
       const reader = new RecordReader({ shard, bus, log, onNews: () => this.#wake() });
       try {
@@ -169,6 +169,7 @@ export class ReplayLife {
         reader.release(recorded);
         if (next > to || this.#isDue() || this.#stopping.aborted) break;
       }
+      this.#options.cell?.idle();
       reader.taken(taken);
       const ended = this.#isDue() ? await this.#stage(next - 1) : undefined;
       if (ended !== undefined) return ended;
@@ -185,15 +186,16 @@ export class ReplayLife {
   }
 
   async #frame(recorded: RecordedFrame): Promise<void> {
+    this.#options.cell?.ingesting(recorded.sequence);
     this.#bytes += recorded.data.length;
     const decoded = decodeFrame(recorded.data);
     if (decoded.kind === "corrupt") return;
     const { frame } = decoded;
     const isNew = this.#seen.isNew(frame.identity, recorded.timeMs);
     if (recorded.sequence <= this.#replay.done) return; // R5
-    const buried = await this.#buried.of(letterSequence(this.#state.era, recorded.sequence));
+    const buried = await this.#buried.of(recorded.sequence);
     if (!isNew || !(await this.#counts(frame))) return;
-    const sections = linesOf(recorded, frame, this.#replay.tenant, buried);
+    const sections = linesOf(frame, this.#replay.tenant, buried);
     if (sections.length === 0) return;
     const taken: Frame = {
       ...frame,
@@ -286,15 +288,15 @@ export class ReplayLife {
     const { bus, clock, shard } = this.#options;
     const [{ lastSequence }, { offset, frameTimeMs }] = [
       await bus.streamState(shard),
-      await this.#stateNow(),
+      await this.#look((snapshot) => snapshot.state()),
     ];
     return lastSequence > offset && clock.nowMs() - frameTimeMs > behindMs;
   }
 
-  async #stateNow(): Promise<ShardState> {
+  async #look<T>(use: (snapshot: Snapshot) => Promise<T>): Promise<T> {
     const snapshot = await this.#reader.snapshot();
     try {
-      return await snapshot.state();
+      return await use(snapshot);
     } finally {
       snapshot.close();
     }

@@ -1,22 +1,17 @@
 // What a replay takes of a frame: the lines of one tenant, but those that are or were dead letters: they are not in the
 // store, or came there by a frame of their own.
-import type { RecordedFrame } from "../src/bus/bus.ts";
 import type { Frame, Section } from "../src/metric/frame.ts";
 import { partsPerFrame, type Buried } from "../src/store/store.ts";
 import { cutLines, FrameLines } from "./frame-lines.ts";
 
-/** `buried`: letters of frames of this number. Empty: the frame has nothing for the replay. */
-export function linesOf(
-  recorded: RecordedFrame,
-  frame: Frame,
-  tenant: string,
-  buried: readonly Buried[],
-): Section[] {
-  if (buried.some((letter) => letter.tenant === "" && letter.receivedAtMs === recorded.timeMs)) return [];
-  // Of a record before (adopt), whose frames had the same numbers, a letter has another time.
-  const mine = buried.filter(
-    (letter) => letter.tenant === tenant && letter.receivedAtMs === frame.receivedAtMs,
-  );
+/** A line may end with a carriage return, which no letter has. */
+const endBytesMost = 2;
+
+/** `buried`: letters of this frame. Empty: it has nothing for the replay. */
+export function linesOf(frame: Frame, tenant: string, buried: readonly Buried[]): Section[] {
+  // Of a frame that was buried whole nobody knows whose lines it has.
+  if (buried.some((letter) => letter.tenant === "")) return [];
+  const mine = buried.filter((letter) => letter.tenant === tenant);
   const numbers = new FrameLines(frame);
   return frame.sections.flatMap((section, i): Section[] => {
     if (section.tenant !== tenant) return [];
@@ -29,12 +24,12 @@ export function linesOf(
 /** `first` and `next`: numbers of the section's first line, and of the one behind its last. */
 function without(section: Section, first: number, next: number, buried: readonly Buried[]): Section {
   const gone = new Set<number>();
-  for (const { part, reason } of buried) {
-    const line = part % partsPerFrame;
-    if (line < first || line >= next) continue;
+  for (const letter of buried) {
+    const line = (letter.part % partsPerFrame) - first;
+    if (line < 0 || line >= next - first) continue;
     // A section that was buried whole was so up to its end.
-    const end = reason === "quarantined" ? next : line + 1;
-    for (let each = line; each < end; each++) gone.add(each - first);
+    const end = letter.reason === "quarantined" ? next - first : line + 1;
+    if (isWhole(letter, section, line)) for (let each = line; each < end; each++) gone.add(each);
   }
   if (gone.size === 0) return section;
   const pieces: Uint8Array[] = [];
@@ -46,4 +41,10 @@ function without(section: Section, first: number, next: number, buried: readonly
     line = end;
   }
   return { ...section, lines: Buffer.concat(pieces), lineCount: next - first - gone.size };
+}
+
+/** StatsD may refuse some of a line's metrics and take the others: it will do the same again. */
+function isWhole({ reason, bytes }: Buried, { kind, lines }: Section, line: number): boolean {
+  if (kind === "plaintext" || reason === "poison" || reason === "quarantined") return true;
+  return bytes >= cutLines(lines, line, line + 1).length - endBytesMost;
 }

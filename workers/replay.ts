@@ -11,14 +11,16 @@
 //     looked through again, for who the frames were.
 // R6. It runs behind live (P6): at its rate, in small pieces, and not at all while live is behind.
 // R7. Waiting for the store or the bus is a state, not a death.
+import type { ActorCell } from "../src/base/actor-cell.ts";
 import type { Backoff } from "../src/base/backoff.ts";
 import type { Clock } from "../src/base/clock.ts";
 import { isOutage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { Aggregator } from "../src/kernel/kernel.ts";
-import type { Replay, ShardReader, ShardStore } from "../src/store/store.ts";
-import { JobPace, type JobRate } from "./job-pace.ts";
+import type { ShardReader, ShardStore } from "../src/store/store.ts";
+import { JobPace } from "./job-pace.ts";
+import type { JobRate, ReplayEnded, ReplayProgress } from "./messages.ts";
 import type { RefusedNames } from "./refused-names.ts";
 import { ReplayLife } from "./replay-life.ts";
 import type { SeriesLimits } from "./series-limits.ts";
@@ -39,33 +41,10 @@ export interface ReplayJobOptions {
   log: Log;
   seriesLimits?: SeriesLimits;
   refusedNames?: RefusedNames;
+  /** Where it leaves its marks. */
+  cell?: ActorCell;
   onProgress(progress: ReplayProgress): void;
 }
-
-export interface ReplayProgress {
-  /** As the store has it. */
-  replay: Replay;
-  /** Frames that are needed, and how many of them are staged. */
-  frames: number;
-  framesDone: number;
-  /** Lines that counted, of any time, in frames that this job has read. */
-  points: number;
-  /** In a second, in the last ten or so. */
-  framesPerSecond: number;
-  pointsPerSecond: number;
-  /** "" while it does not wait. */
-  waitsFor: string;
-}
-
-export type ReplayEnded =
-  | { kind: "swapped"; id: number }
-  /** There is none, or it is over. */
-  | { kind: "over" }
-  /** R4. */
-  | { kind: "given-up"; id: number; why: string }
-  /** The epoch is over: the next owner goes on. */
-  | { kind: "fenced" }
-  | { kind: "stopped" };
 
 export class ReplayJob {
   readonly #options: ReplayJobOptions;

@@ -17,18 +17,19 @@ const youngMost = 100;
 /** Letters, each perhaps a megabyte, before others get a turn. */
 const lettersPerTurn = 64;
 
-export function encodeClosed({ tenant, reason, receivedAtMs }: LetterFacts, fate: Closing): Buffer {
-  return pack([tenant, reason, receivedAtMs, fates.indexOf(fate)]);
+export function encodeClosed({ tenant, reason, receivedAtMs, bytes }: LetterFacts, fate: Closing): Buffer {
+  return pack([tenant, reason, receivedAtMs, fates.indexOf(fate), bytes]);
 }
 
 function decodeClosed(key: Buffer, value: Uint8Array): Buried {
   const what = "a closed dead letter";
-  const [tenant, reason, receivedAtMs, fate] = unpack(value, 4, what);
+  const [tenant, reason, receivedAtMs, fate, bytes] = unpack(value, 5, what);
   return {
     ...deadPlace(key),
     tenant: text(tenant, what),
     reason: text(reason, what),
     receivedAtMs: count(receivedAtMs, what),
+    bytes: count(bytes, what),
     fate: fates[count(fate, what)] ?? "dropped",
   };
 }
@@ -44,7 +45,7 @@ export async function readBuried(
   return pageOfBuried([...open, ...closedOnes(state, most + 1, behind)], most);
 }
 
-/** An open one and one of a record before may have the same place: who goes on behind it would miss the other. */
+/** An open one and a closed one may have the same place: who goes on behind it would miss the other. */
 export function pageOfBuried(found: readonly Buried[], most: number): Buried[] {
   const sorted = found.toSorted((a, b) => a.sequence - b.sequence || a.part - b.part);
   let end = Math.min(most, sorted.length);
@@ -78,8 +79,8 @@ async function openOnes(
   for (const key of state.keys(from, end, most)) {
     const value = state.peek(key);
     if (value === undefined) continue;
-    const { tenant, reason, receivedAtMs } = letterFacts(value);
-    found.push({ ...deadPlace(key), tenant, reason, receivedAtMs, fate: "open" });
+    const { tenant, reason, receivedAtMs, bytes } = letterFacts(value);
+    found.push({ ...deadPlace(key), tenant, reason, receivedAtMs, bytes, fate: "open" });
     if (found.length % lettersPerTurn === 0) await breathe();
   }
   return found;

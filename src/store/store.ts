@@ -101,6 +101,8 @@ export interface Buried extends LetterPlace {
   tenant: string;
   reason: string;
   receivedAtMs: number;
+  /** Of the letter. */
+  bytes: number;
   fate: "open" | "retried" | "dropped";
 }
 

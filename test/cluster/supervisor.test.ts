@@ -11,6 +11,7 @@ const wish = (change: Partial<ShardWish>): ShardWish => ({
   paused: false,
   failed: null,
   backfill: { paused: false, rate: "full" },
+  replay: { stopped: false, rate: "full" },
   ...change,
 });
 const failed = { code: "restarts", why: "it died", atMs: 1 };

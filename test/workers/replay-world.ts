@@ -10,12 +10,8 @@ import { encodeFrame, type FrameIdentity, type Section } from "../../src/metric/
 import { createMemoryEngine } from "../../src/store/memory.ts";
 import type { Interval, Replay, ShardStore, StoreEngine } from "../../src/store/store.ts";
 import { Batch } from "../../workers/batch.ts";
-import {
-  ReplayJob,
-  type ReplayEnded,
-  type ReplayJobOptions,
-  type ReplayProgress,
-} from "../../workers/replay.ts";
+import type { ReplayEnded, ReplayProgress } from "../../workers/messages.ts";
+import { ReplayJob, type ReplayJobOptions } from "../../workers/replay.ts";
 import type { ShardActorOptions } from "../../workers/shard-actor.ts";
 import { withFaults } from "../../workers/faults.ts";
 import { rulesOf } from "../contract/store-life.ts";

@@ -48,10 +48,10 @@ export function buriedIn({ dead, closed }: Pick<Disk, "dead" | "closed">): Burie
 }
 
 function buriedOf(
-  { sequence, part, tenant, reason, receivedAtMs }: DeadLetter,
+  { sequence, part, tenant, reason, receivedAtMs, bytes }: DeadLetter,
   fate: Buried["fate"],
 ): Buried {
-  return { sequence, part, tenant, reason, receivedAtMs, fate };
+  return { sequence, part, tenant, reason, receivedAtMs, bytes: bytes.length, fate };
 }
 
 export function quarantinedOf({ quarantined, dead }: Disk): Quarantined[] {
