@@ -44,6 +44,18 @@ async function begun(owner: Owner, from = start, until = start + 600): Promise<n
   return result.replay.id;
 }
 
+/** A shard where a tenant was buried and purged while its replay was building, or had staged a name. */
+async function buriedIn(engine: StoreEngine, shard: number, isStaged: boolean) {
+  const owner = await Owner.of(engine, shard);
+  const { store, epoch } = owner;
+  await owner.put(start, { name: "a", at: start });
+  const id = await begun(owner);
+  if (isStaged) assert.equal((await store.stage(epoch, id, part(0, 1, { name: "b", at: start }))).kind, "ok");
+  assert.equal(await store.bury(epoch, "t1"), "ok");
+  await store.purge(epoch, "t1", 100);
+  return { store, epoch, id };
+}
+
 /** Throws where a reader sees something else than the list of points, with the seed. */
 export async function liveReplays(
   world: World,
@@ -219,6 +231,22 @@ export function replaysCases(f: Case): void {
       if (!inPieces) assert.deepEqual(await size(), before);
     }
     await store.close();
+  });
+
+  f("a replay of a tenant that was buried is over, and its names don't come again", async ({ engine }) => {
+    for (const isStaged of [false, true]) {
+      const shard = isStaged ? 1 : 0;
+      const { store, epoch, ...owner } = await buriedIn(engine, shard, isStaged);
+      if (isStaged) assert.equal(await store.swap(epoch, owner.id), "gone");
+      else {
+        const late = await store.stage(epoch, owner.id, part(0, 1, { name: "b", at: start }));
+        assert.deepEqual(late, { kind: "at", offset: -1 });
+      }
+      assert.equal(await store.tenantSeries("t1"), 0);
+      const { replays } = await withSnapshot(engine, shard, (snapshot) => snapshot.state());
+      assert.deepEqual(replays, []);
+      await store.close();
+    }
   });
 
   f("adopt gives up a replay, but not one that readers see", async ({ engine }) => {
