@@ -7,6 +7,7 @@
 import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import { doors, encodeFrame, frameBytesMax, messageId, type Door, type Frame } from "../src/metric/frame.ts";
+import { letterSequence } from "../src/store/eras.ts";
 import type { DeadLetter, LetterPlace, Snapshot } from "../src/store/store.ts";
 import type { Questions } from "./control.ts";
 import {
@@ -59,8 +60,9 @@ async function answer(parts: LetterParts, question: LetterQuestion): Promise<Tol
       });
     case "dead-counts":
       return parts.read(shard, async (snapshot) => {
-        const { quarantined, offset } = await snapshot.state();
-        return { kind: "dead-counts", counts: await snapshot.deadCounts(), quarantined, offset };
+        const { era, quarantined, offset } = await snapshot.state();
+        const counts = await snapshot.deadCounts();
+        return { kind: "dead-counts", counts, quarantined, last: letterSequence(era, offset) };
       });
     case "dead-drop":
       return dropped(parts, question);

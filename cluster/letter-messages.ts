@@ -39,7 +39,8 @@ export type LetterAnswer =
   | { kind: "dead-letters"; letters: LetterShown[] }
   /** null: it is not open. */
   | { kind: "dead-letter"; letter: LetterShown | null }
-  | { kind: "dead-counts"; counts: DeadCount[]; quarantined: Quarantined[]; offset: number }
+  /** `last`: no letter of what is stored so far has a higher sequence. */
+  | { kind: "dead-counts"; counts: DeadCount[]; quarantined: Quarantined[]; last: number }
   | { kind: "dead-dropped"; letters: number }
   /** `gone`: were not open any more. `why`: the record did not take more. */
   | {

@@ -6,6 +6,7 @@
 //     was asked for is kept over each second.
 // F3. It never goes beyond a gap's end: what comes behind it is the live lane's.
 // F4. What the record has lost of a gap becomes a hole, confirmed and paged, as in the live lane.
+// F5. Of series and tenants that go it hears by a commit that is refused: what it had read is read again, as it is now.
 import { Outage } from "../src/base/errors.ts";
 import type { Interval, ShardState, ShardStore } from "../src/store/store.ts";
 import { Batch, type BatchCounts } from "./batch.ts";
@@ -38,6 +39,8 @@ export class FillLife {
   readonly #gaps: readonly Interval[];
   readonly #lane: FrameLane;
   readonly #reader: RecordReader;
+  /** What was gone when the batch began. */
+  #removals = 0;
   /** The frame behind which the gap begins now. */
   #from = 0;
   #dueMs: number | undefined;
@@ -125,6 +128,7 @@ export class FillLife {
 
   #newBatch(state: ShardState, counts: BatchCounts): Batch {
     const { newAggregator, refusedNames, seriesLimits } = this.#options;
+    this.#removals = state.removals;
     this.#from = (state.gaps[0]?.[0] ?? this.#last + 1) - 1;
     return new Batch({
       aggregator: newAggregator(),
@@ -230,7 +234,8 @@ export class FillLife {
 
   async #commit(): Promise<LaneEnded | undefined> {
     const { newAggregator, shard } = this.#options;
-    const result = await this.#store.commit(this.#batch.commit(this.#epoch, this.#from, this.#incarnation));
+    const commit = this.#batch.commit(this.#epoch, this.#from, this.#incarnation);
+    const result = await this.#store.commit({ ...commit, removals: this.#removals });
     if (result.kind === "fenced") return { kind: "fenced", epoch: result.epoch };
     if (result.kind === "at")
       throw new Outage("store-unavailable", `a gap of shard ${shard} is elsewhere: beginning again`);

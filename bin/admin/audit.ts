@@ -4,10 +4,11 @@ import { Refused } from "../../src/api/operate.ts";
 import { Outage } from "../../src/base/errors.ts";
 import type { Bus, Journal } from "../../src/bus/bus.ts";
 import { auditJournal } from "../../src/bus/subjects.ts";
+import { auditBytesMax } from "../../src/config/limits.ts";
 import type { OperatorOf } from "./operator.ts";
 
 /** Some 100,000 changes, and a year. */
-const bounds = { bytesMax: 64 << 20, keptMs: 365 * 24 * 3600 * 1000 };
+const bounds = { bytesMax: auditBytesMax, keptMs: 365 * 24 * 3600 * 1000 };
 const entriesMost = 1000;
 /** Nobody waits longer for a change to be written down. */
 const writeMsMax = 3000;

@@ -218,12 +218,12 @@ async function beginShard(
   const counts = await askShard(at.bus, { kind: "dead-counts", shard });
   if (counts.kind !== "dead-counts") throw notDone(shard, counts);
   const isHeld = counts.quarantined.some(({ tenant }) => tenant === only.tenant);
-  if (verb === "drop" || only.tenant === undefined || !isHeld) return counts.offset;
+  if (verb === "drop" || only.tenant === undefined || !isHeld) return counts.last;
   const released = await askShard(at.bus, { kind: "dead-release", shard, tenant: only.tenant });
   if (released.kind !== "dead-released") throw notDone(shard, released);
   // What was buried until the release is among them.
   const now = await askShard(at.bus, { kind: "dead-counts", shard });
-  return now.kind === "dead-counts" ? now.offset : counts.offset;
+  return now.kind === "dead-counts" ? now.last : counts.last;
 }
 
 /** Answers where the next one goes on. */

@@ -190,6 +190,7 @@ async function control(
   const at = await operator();
   const shard = shardOf(at, asked.params["shard"]);
   const id = Number(asked.params["id"]);
+  if (!Number.isSafeInteger(id) || id < 1) throw new Refused(404, `there is no replay ${asked.params["id"]}`);
   const does = { stop: "is stopped", start: "goes on", abandon: "is given up" }[verb];
   const done = `replay ${shard}/${id} ${does}`;
   if (asked.dryRun) return { preview: `${done}; what readers see stays` };

@@ -41,11 +41,12 @@ export class NatsJournal implements Journal {
       num_replicas: 1,
     };
     await life.call(`open ${this.#name}`, async () => {
+      // Not by adding it first: a server whose space is all reserved refuses that, also where the stream is there.
       try {
-        await life.jsm.streams.add(made);
-      } catch (error) {
-        if (!isApiError(error, apiCodes.streamNameInUse)) throw error;
         await life.jsm.streams.update(this.#name, bounds);
+      } catch (error) {
+        if (!isApiError(error, apiCodes.streamNotFound)) throw error;
+        await life.jsm.streams.add(made);
       }
     });
   }

@@ -31,7 +31,7 @@ export interface Budget {
   streamBytesPerShard: number;
   storeBytesPerShard: number;
   spoolBytes: number;
-  /** For the server: the streams' reservation and room for the key buckets. */
+  /** For the server: the streams' reservation and room for the key buckets and the audit log. */
   jetStreamBytes: number;
 }
 
@@ -39,6 +39,8 @@ const streamBytesLeast = 4 << 20;
 const storeBytesLeast = 4 << 20;
 const autoBytesMost = 64e9;
 const kvBytes = 64 << 20;
+/** What the audit log reserves of the server's space (bin/admin/audit.ts). */
+export const auditBytesMax = 64 << 20;
 
 /** Half for the record, four tenths for the stores, a tenth for the spools. */
 export function splitBudget(totalBytes: number, shards: number): Budget {
@@ -58,7 +60,7 @@ export function splitBudget(totalBytes: number, shards: number): Budget {
     streamBytesPerShard,
     storeBytesPerShard,
     spoolBytes: Math.floor(totalBytes * 0.1),
-    jetStreamBytes: streamBytesPerShard * shards + kvBytes,
+    jetStreamBytes: streamBytesPerShard * shards + kvBytes + auditBytesMax,
   };
 }
 

@@ -11,11 +11,15 @@ import { Unnaming } from "./unnaming.ts";
 
 export type Decision<T> = { answer: T; change?: { head: ShardHead; writes: Writes; budgeted: boolean } };
 
-/** Answers those that went, all that still have a name: their names by id. */
+/**
+ * Answers those that went, all that still have a name: their names by id. `isBuried`: of a tenant that has its tombstone,
+ * so no lane takes lines of it.
+ */
 export function decideDeletion(
   now: State,
   epoch: number,
   ids: readonly number[],
+  isBuried: boolean,
 ): Decision<Map<number, Buffer>> {
   const gone = new Map<number, Buffer>();
   if (now.head.epoch !== epoch) return { answer: gone };
@@ -27,7 +31,7 @@ export function decideDeletion(
   if (gone.size === 0) return { answer: gone };
   const writes = unnaming.writes();
   for (const id of gone.keys()) writes.puts.push({ key: purgeKey(id), value: encodeNumber(now.head.blobs) });
-  return changed(gone, now, writes);
+  return changed(gone, now, writes, isBuried ? 0 : gone.size);
 }
 
 /** Answers how many there were. */
@@ -45,7 +49,7 @@ export function decideRelease(now: State, epoch: number, tenant: string): Decisi
   if (now.head.epoch !== epoch) return { answer: "fenced" };
   const key = quarantineKey(tenant);
   if (now.peek(key) === undefined) return { answer: "ok" };
-  return changed("ok", now, { puts: [], removes: [key] });
+  return changed("ok", now, { puts: [], removes: [key] }, 1);
 }
 
 /** Who is buried is in quarantine no more. */
@@ -55,7 +59,7 @@ export function decideBurial(now: State, epoch: number, tenant: string): Decisio
   const held = now.peek(quarantine) !== undefined;
   if (hasTombstone(now, tenant) && !held) return { answer: "ok" };
   const puts = [{ key: tombstoneKey(tenant), value: Buffer.of(0) }];
-  return changed("ok", now, { puts, removes: held ? [quarantine] : [] });
+  return changed("ok", now, { puts, removes: held ? [quarantine] : [] }, 1);
 }
 
 /** Brings letters from before there were lists into them: part after part, until none is left to go on from. */
@@ -70,6 +74,7 @@ function noWrites(): Writes {
 }
 
 /** None of these adds much: they are for a store without room, too. */
-function changed<T>(answer: T, now: State, writes: Writes): Decision<T> {
-  return { answer, change: { head: now.head, writes, budgeted: false } };
+function changed<T>(answer: T, now: State, writes: Writes, removals = 0): Decision<T> {
+  const head = { ...now.head, removals: now.head.removals + removals };
+  return { answer, change: { head, writes, budgeted: false } };
 }

@@ -77,13 +77,13 @@ export function decodeHead(bytes: Uint8Array): ShardHead {
 
 type Lanes = Pick<
   ShardHead,
-  "era" | "lanes" | "parts" | "poison" | "replays" | "blobs" | "barrier" | "lastReplay"
+  "era" | "lanes" | "parts" | "poison" | "replays" | "removals" | "blobs" | "barrier" | "lastReplay"
 >;
 
 /** As values of their own kinds: what is added later has a name, and who does not know it leaves it out. */
 function encodeLanes(head: ShardHead): string {
-  const { era, lanes, parts, poison, replays, blobs, barrier, lastReplay } = head;
-  const written: Lanes = { era, lanes, parts, poison, replays, blobs, barrier, lastReplay };
+  const { era, lanes, parts, poison, replays, removals, blobs, barrier, lastReplay } = head;
+  const written: Lanes = { era, lanes, parts, poison, replays, removals, blobs, barrier, lastReplay };
   return JSON.stringify(written);
 }
 
@@ -92,7 +92,7 @@ function encodeLanes(head: ShardHead): string {
  * offset for a number.
  */
 function decodeLanes(value: unknown, claims: number, offset: number): Lanes {
-  const { era, lanes, parts, poison, replays } = freshProgress();
+  const { era, lanes, parts, poison, replays, removals } = freshProgress();
   if (value === undefined)
     return {
       era,
@@ -100,6 +100,7 @@ function decodeLanes(value: unknown, claims: number, offset: number): Lanes {
       parts,
       poison,
       replays,
+      removals,
       blobs: offset,
       barrier: 0,
       lastReplay: 0,
@@ -112,6 +113,7 @@ function decodeLanes(value: unknown, claims: number, offset: number): Lanes {
     parts: said.parts,
     poison: said.poison,
     replays: said.replays,
+    removals: said.removals ?? removals,
     blobs: said.blobs,
     barrier: said.barrier,
     lastReplay: said.lastReplay,

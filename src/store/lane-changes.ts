@@ -3,6 +3,7 @@
 // L1. Only the epoch's owner changes anything; a lane that is started again counts its own starts, never the other's.
 // L2. The live lane's place is the offset, the fill lane's are the beginnings of the gaps, and lines of the frame behind
 //     it. A commit moves its lane's place and nothing else, so each line is committed by exactly one of them, once.
+//     Of series and tenants that go the live lane is told; the fill lane hears it when its commit is refused.
 // L3. A part of a frame belongs to the frame, not to the lane: a skip takes it along into the gap.
 import { assert } from "../base/assert.ts";
 import { nextEra } from "./eras.ts";
@@ -26,6 +27,7 @@ export interface LaneHead
     | "parts"
     | "poison"
     | "replays"
+    | "removals"
   > {
   owner: Owner | undefined;
 }
@@ -88,7 +90,8 @@ export function commitRefused(head: LaneHead, commit: Commit): { kind: "at"; off
     return from === head.offset && fromLines === lines ? undefined : { kind: "at", offset: head.offset };
   const gap = head.gaps.find(([first]) => first === from + 1);
   const isThere = gap !== undefined && to <= gap[1] && fromLines === lines;
-  if (isThere && commit.incarnation === head.incarnation) return undefined;
+  const isOfNow = (commit.removals ?? head.removals) === head.removals;
+  if (isThere && isOfNow && commit.incarnation === head.incarnation) return undefined;
   return { kind: "at", offset: (head.gaps[0]?.[0] ?? head.offset + 1) - 1 };
 }
 

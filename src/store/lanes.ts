@@ -19,6 +19,7 @@ export function freshProgress(): ShardProgress {
     parts: [],
     poison: { sinceMs: 0, lines: 0 },
     replays: [],
+    removals: 0,
   };
 }
 

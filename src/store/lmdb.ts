@@ -273,7 +273,8 @@ class Shard implements LmdbShardStore {
       from = next;
       const answer = { ids: Uint32Array.from(ids), more };
       if (writes.removes.length === 0) return { answer };
-      return { answer, change: { head: now.head, writes, budgeted: false } };
+      const head = { ...now.head, removals: now.head.removals + ids.length };
+      return { answer, change: { head, writes, budgeted: false } };
     });
     this.#retireFrom = from;
     return result;
@@ -286,17 +287,17 @@ class Shard implements LmdbShardStore {
   async deleteSeries(epoch: number, tenant: string, pattern: string, most: number): Promise<Deleted> {
     const found = await findStored(this.#environment.newest(), tenant, pattern, most, turn);
     const ids = found.map(({ id }) => id);
-    const gone = await this.#delete(epoch, ids);
+    const gone = await this.#delete(epoch, ids, false);
     const deleted = found.filter(({ id }) => gone.has(id));
     return { ids: Uint32Array.from(deleted, ({ id }) => id), names: deleted.map(({ name }) => name) };
   }
 
   /** Answers the stored names of those that went. */
-  async #delete(epoch: number, ids: readonly number[]): Promise<Map<number, Buffer>> {
+  async #delete(epoch: number, ids: readonly number[], isBuried: boolean): Promise<Map<number, Buffer>> {
     const gone = new Map<number, Buffer>();
     for (let from = 0; from < ids.length; from += deletedAtOnce) {
       const part = ids.slice(from, from + deletedAtOnce);
-      for (const [id, name] of await this.#decide((now) => decideDeletion(now, epoch, part)))
+      for (const [id, name] of await this.#decide((now) => decideDeletion(now, epoch, part, isBuried)))
         gone.set(id, name);
     }
     return gone;
@@ -326,7 +327,7 @@ class Shard implements LmdbShardStore {
   async purge(epoch: number, tenant: string, most: number): Promise<Deleted> {
     if (!this.#environment.look((state) => hasTombstone(state, tenant))) return deletedOf([]);
     const ids = await someSeries(this.#environment.newest(), tenant, most, turn);
-    const gone = await this.#delete(epoch, ids);
+    const gone = await this.#delete(epoch, ids, true);
     return deletedOf(Array.from(gone, ([id, name]) => ({ id, name: shownName(name.toString()) })));
   }
 

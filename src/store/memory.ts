@@ -20,7 +20,14 @@ import {
 import { dropSeries, freshDisk, keyOfName, namesOf, stateOf, type Disk, type Row } from "./memory/disk.ts";
 import { foundIn } from "./memory/find.ts";
 import { applyLetters, dropLetters, keyOfLetter } from "./memory/letters.ts";
-import { beginReplay, giveUpReplay, giveUpStaged, isReady, swapReplay } from "./memory/replays.ts";
+import {
+  beginReplay,
+  giveUpBuried,
+  giveUpReplay,
+  giveUpStaged,
+  isReady,
+  swapReplay,
+} from "./memory/replays.ts";
 import { MemorySnapshot } from "./memory/snapshot.ts";
 import { deletedOf, shownName } from "./tombstones.ts";
 import { daySeconds, upkeepStep } from "./memory/upkeep.ts";
@@ -232,6 +239,7 @@ class MemoryShard implements ShardStore {
     const held = new Set(waiting.map((row) => row.series));
     const ids = [...series.keys()].filter((id) => !held.has(id) && (expiryDay.get(id) ?? today) < today);
     dropSeries(this.#disk, new Set(ids));
+    state.removals += ids.length;
     return { ids: Uint32Array.from(ids), more: false };
   }
 
@@ -241,6 +249,7 @@ class MemoryShard implements ShardStore {
     const once = new Map(found.toReversed().map((each) => [each.id, each]));
     const deleted = found.filter((each) => once.get(each.id) === each).slice(0, most);
     dropSeries(this.#disk, new Set(deleted.map(({ id }) => id)));
+    state.removals += deleted.length;
     return { ids: Uint32Array.from(deleted, ({ id }) => id), names: deleted.map(({ name }) => name) };
   }
 
@@ -272,14 +281,16 @@ class MemoryShard implements ShardStore {
 
   async release(epoch: number, tenant: string): Promise<Changed> {
     if (epoch !== this.#disk.state.epoch) return "fenced";
-    this.#disk.quarantined.delete(tenant);
+    if (this.#disk.quarantined.delete(tenant)) this.#disk.state.removals++;
     return "ok";
   }
 
   async bury(epoch: number, tenant: string): Promise<Changed> {
     if (epoch !== this.#disk.state.epoch) return "fenced";
-    this.#disk.tombstones.add(tenant);
-    this.#disk.quarantined.delete(tenant);
+    const { quarantined, state, tombstones } = this.#disk;
+    const held = quarantined.delete(tenant);
+    if (held || !tombstones.has(tenant)) state.removals++;
+    tombstones.add(tenant);
     return "ok";
   }
 
@@ -298,6 +309,7 @@ class MemoryShard implements ShardStore {
   async stage(epoch: number, id: number, part: StagedPart): Promise<CommitResult> {
     const disk = this.#disk;
     if (epoch !== disk.state.epoch) return { kind: "fenced", epoch: disk.state.epoch };
+    giveUpBuried(disk, id);
     const replay = replayOf(disk.state);
     if (!isNext(replay, id, part)) return { kind: "at", offset: doneOf(disk.state, id) };
     for (const { tenant } of part.newSeries)
@@ -317,8 +329,9 @@ class MemoryShard implements ShardStore {
 
   async swap(epoch: number, id: number): Promise<Swapped> {
     const disk = this.#disk;
-    const replay = replayOf(disk.state);
     if (epoch !== disk.state.epoch) return "fenced";
+    giveUpBuried(disk, id);
+    const replay = replayOf(disk.state);
     if (replay?.id !== id) return "gone";
     if (replay.state === "swapped") return "swapped";
     if (!isReady(disk)) return "waiting";

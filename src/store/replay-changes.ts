@@ -61,6 +61,8 @@ export function decideBegin(now: State, epoch: number, asked: ReplayAsked): Deci
 
 export function decideStage(now: State, epoch: number, id: number, part: StagedPart): Decision<CommitResult> {
   if (now.head.epoch !== epoch) return { answer: { kind: "fenced", epoch: now.head.epoch } };
+  const buried = withoutBuried(now, id);
+  if (buried !== undefined) return { answer: { kind: "at", offset: -1 }, change: buried };
   const plan = planStage(now, id, part);
   if (plan === undefined) return { answer: { kind: "at", offset: doneOf(now.head, id) } };
   const { ids, head, writes } = plan;
@@ -72,6 +74,8 @@ export function decideSwap(now: State, epoch: number, id: number): Decision<Swap
   const replay = replayOf(now.head);
   if (replay?.id !== id) return { answer: "gone" };
   if (replay.state === "swapped") return { answer: "swapped" };
+  const buried = withoutBuried(now, id);
+  if (buried !== undefined) return { answer: "gone", change: buried };
   if (!isReady(now, replay)) return { answer: "waiting" };
   return { answer: "swapped", change: { head: swappedHead(now.head), writes: nothing, budgeted: false } };
 }
@@ -81,6 +85,13 @@ export function decideAbandon(now: State, epoch: number, id: number): Decision<C
   const head = withoutReplay(now.head, id);
   if (head.replays.length === now.head.replays.length) return { answer: "ok" };
   return { answer: "ok", change: { head, writes: nothing, budgeted: false } };
+}
+
+/** A tenant that was buried since is not rebuilt: its names would come again behind its purge, and nobody to remove them. */
+function withoutBuried(now: State, id: number): Decision<never>["change"] {
+  const replay = replayOf(now.head);
+  const isOver = replay?.id !== id || replay.state === "swapped" || !hasTombstone(now, replay.tenant);
+  return isOver ? undefined : { head: withoutReplay(now.head, id), writes: nothing, budgeted: false };
 }
 
 function planBegin(now: State, asked: ReplayAsked): { head: ShardHead; replay: Replay } | { why: string } {

@@ -100,6 +100,11 @@ export interface ShardState {
   /** Tenants whose series go, and whose lines are refused from now on (tombstones). */
   purging: string[];
   replays: Replay[];
+  /**
+   * Grows with each series that is deleted or retired, and with each tenant that is buried or released: what the fill
+   * lane holds in memory from before is not to be trusted.
+   */
+  removals: number;
 }
 
 /** How far a shard is: the state without its lists, which may be long. */

@@ -58,10 +58,7 @@ export interface LedgerRow {
 export interface DeadLetter {
   /** In a commit: of its frame. As it is read: the name's (eras.ts). */
   sequence: number;
-  /**
-   * Position within the frame, so that (sequence, part) names the letter. Where a letter of that name is open already, the
-   * store adds partsPerFrame.
-   */
+  /** Position within the frame: with `sequence` its name. Where that is an open one's, the store adds partsPerFrame. */
   part: number;
   tenant: string;
   door: string;
@@ -74,12 +71,11 @@ export interface DeadLetter {
   bytes: Uint8Array;
 }
 
-/** How many dead letters of a tenant are open for a reason. */
+/** How many dead letters of a tenant are open for a reason, with lines and bytes of theirs. */
 export interface DeadCount {
   tenant: string;
   reason: string;
   letters: number;
-  /** In them. */
   lines: number;
   bytes: number;
 }
@@ -96,12 +92,11 @@ export interface LetterPlace {
   part: number;
 }
 
-/** A place of the record where lines became a dead letter, whatever became of that. */
+/** A place of the record where lines became a dead letter, whatever became of that; `bytes` are the letter's. */
 export interface Buried extends LetterPlace {
   tenant: string;
   reason: string;
   receivedAtMs: number;
-  /** Of the letter. */
   bytes: number;
   fate: "open" | "retried" | "dropped";
 }
@@ -158,6 +153,8 @@ export interface Commit {
    * the shard's, frameTimeMs is nobody's, receivedAtMs only ever raises the shard's.
    */
   lane?: Lane;
+  /** ShardState.removals, as the fill lane began with. */
+  removals?: number;
   /** Lines of the frame `from + 1` that the store must hold now, 0 by default: with `from`, the lane's place. */
   fromLines?: number;
   /**
@@ -178,8 +175,8 @@ export type CommitResult =
   | { kind: "ok"; ids: Uint32Array }
   | { kind: "fenced"; epoch: number }
   /**
-   * Of the live lane: the offset is elsewhere. Of the fill lane: no gap begins behind `from`, or it ends before `to`. Of
-   * both: `fromLines` is, or the other lane has applied a frame or a letter of it: whoever resumes sees it.
+   * Of the live lane: the offset is elsewhere. Of the fill lane: no gap begins behind `from`, it ends before `to`, or
+   * `removals` grew. Of both: `fromLines` is, or the other lane has applied a frame or a letter of it. Who resumes sees it.
    */
   | { kind: "at"; offset: number };
 

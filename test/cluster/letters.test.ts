@@ -142,3 +142,28 @@ test("what can't be retried says why: a tenant in quarantine, a frame that nobod
   const { sequence, part } = corrupt;
   assert.match((await retry(n, [{ sequence, part }])).refused[0]?.why ?? "", /can't be read/);
 });
+
+test("counts say up to which sequence letters may be, in each era of the record", async () => {
+  const n = await node();
+  await n.world.record(n.world.frame(["bad"]));
+  await n.world.clock.pass(2000);
+  const last = async () => {
+    const counts = await askShard(n.world.bus, { kind: "dead-counts", shard: 0 });
+    assert(counts.kind === "dead-counts");
+    return counts.last;
+  };
+  assert.equal(await last(), 1);
+  n.running.actor.stop();
+  await n.running.ended;
+  const { epoch, offset, incarnation } = await n.world.state();
+  const store = await n.world.engine.openShard(0);
+  await store.adopt(epoch, { incarnation, offset, frameTimeMs: 0, hole: undefined });
+  await store.close();
+  n.world.run();
+  await n.world.record(n.world.frame(["worse"], { n: 1 }));
+  await n.world.clock.pass(2000);
+  const letters = await list(n);
+  assert.equal(letters.length, 2);
+  assert((letters[1]?.sequence ?? 0) > 2 ** 40, "a number of its own era");
+  assert((letters[1]?.sequence ?? 0) <= (await last()), "else nobody could retry them all");
+});

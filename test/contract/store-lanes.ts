@@ -65,6 +65,39 @@ export function lanesCases(f: Case): void {
     await store.close();
   });
 
+  f("who fills with what it knew before series or tenants went begins again", async ({ engine }) => {
+    const store = await engine.openShard(0);
+    const { epoch } = await claimed(store);
+    await committed(store, commitOf(epoch, 0, 5, onePoint()));
+    await store.skip(epoch, 9, at(9));
+    const now = async () => (await withSnapshot(engine, 0, (s) => s.state())).removals;
+    const fills = async (from: number, removals: number, result: string) =>
+      assert.equal(
+        (await store.commit(commitOf(epoch, from, from + 1, { lane: "fill", removals }))).kind,
+        result,
+      );
+    const changesIt = async (change: () => Promise<unknown>, isChange = true) => {
+      const before = await now();
+      await change();
+      assert.equal((await now()) !== before, isChange, String(change));
+    };
+    await changesIt(() => store.deleteSeries(epoch, "t1", "a", 10));
+    await changesIt(() => store.deleteSeries(epoch, "t1", "a", 10), false);
+    await fills(5, 0, "at");
+    await fills(5, await now(), "ok");
+    await changesIt(() => store.release(epoch, "t1"), false);
+    await changesIt(() => store.bury(epoch, "t1"));
+    await changesIt(() => store.bury(epoch, "t1"), false);
+    await fills(6, 0, "at");
+    const quarantine = [{ tenant: "t2", sinceMs: 1, why: "poison" }];
+    const held = await now();
+    assert.equal((await store.commit(commitOf(epoch, 9, 10, { quarantine }))).kind, "ok");
+    await changesIt(() => store.release(epoch, "t2"));
+    await fills(6, held, "at");
+    await fills(6, await now(), "ok");
+    await store.close();
+  });
+
   f("a skip needs the epoch; gaps that meet are one", async ({ engine }) => {
     const store = await engine.openShard(0);
     const { epoch } = await claimed(store);

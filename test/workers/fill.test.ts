@@ -133,6 +133,30 @@ test("a rate that was asked for is kept, and may change", async () => {
   assert.deepEqual(await world.sums(), ["a 10 10", "b 5000 5000"]);
 });
 
+test("a tenant that is buried, and series that are deleted, while a gap is filled", async () => {
+  const world = await World.start();
+  for (let n = 0; n < 20; n++)
+    await world.record(world.frame(["a 1", "d 1"], { n, tenant: n % 2 === 0 ? "t1" : "t2" }));
+  await skip(world);
+  let rate: number | "full" = 2;
+  const running = await fill(world, { rate: () => rate });
+  await world.clock.pass(3000);
+  const { epoch, gaps } = await world.state();
+  assert((gaps[0]?.[0] ?? 0) > 1, "some of it is filled, and series have their ids");
+  const store = await world.engine.openShard(0);
+  // As the live lane does it.
+  await store.bury(epoch, "t2");
+  assert.equal((await store.purge(epoch, "t2", 100)).names.length, 2);
+  assert.equal((await store.deleteSeries(epoch, "t1", "d", 10)).names.length, 1);
+  rate = "full";
+  await world.clock.pass(30_000);
+  assert.deepEqual(await running.ended, { kind: "filled" });
+  assert.equal(await store.tenantSeries("t2"), 0, "nothing of it comes back");
+  const stored = (await world.sums()).find((sum) => sum.startsWith("d "));
+  assert(stored !== undefined, "what comes after a delete is a series again");
+  await store.close();
+});
+
 test("it goes on where it was stopped; another epoch's ends", async () => {
   const world = await World.start();
   await world.recordMany(10);

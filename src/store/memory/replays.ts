@@ -68,6 +68,11 @@ export function giveUpReplay(disk: Disk, id: number): void {
   if (replay !== replayOf(disk.state)) giveUpStaged(disk);
 }
 
+export function giveUpBuried(disk: Disk, id: number): void {
+  const replay = replayOf(disk.state);
+  if (replay?.id === id && disk.tombstones.has(replay.tenant)) giveUpReplay(disk, id);
+}
+
 /** Series that were new with these rows end as others do that nothing is left of. */
 export function giveUpStaged(disk: Disk): void {
   for (const { series } of disk.staged) disk.expiryDay.set(series, disk.expiryDay.get(series) ?? 1);
