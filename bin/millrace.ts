@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import { messageOf } from "../src/base/errors.ts";
 import { settingRows, type SettingName } from "../src/config/settings.ts";
 import { backupCommand } from "./backup.ts";
+import { doctor } from "./doctor/doctor.ts";
 import { drillCommand } from "./drill/drill.ts";
 import { ledgerCheck } from "./ledger-check.ts";
 import { ledgerShow } from "./ledger.ts";
@@ -22,6 +23,7 @@ import * as tenant from "./tenant.ts";
 import { tenantAddressAdd, tenantAddressList, tenantAddressRemove } from "./tenant-address.ts";
 import { limitFlags, tenantLimits } from "./tenant-limits.ts";
 import { type RulesOptions, tenantRules } from "./tenant-rules.ts";
+import { top } from "./top.ts";
 import { up } from "./up.ts";
 
 type Flags = Partial<Record<SettingName, string>>;
@@ -207,6 +209,14 @@ json(
     return ledgerShow(name, { ...output(options), ...asked, door: text("door") }, flagsOf(options));
   });
 
+json(command(program, "doctor", "look at everything: what is wrong, why it matters, what helps")).action(
+  (options: Record<string, unknown>) => doctor(output(options), flagsOf(options)),
+);
+json(command(program, "top", "a live table of the shards"))
+  .option("--once", "one table")
+  .action((options: Record<string, unknown>) =>
+    top({ ...output(options), once: options["once"] === true }, flagsOf(options)),
+  );
 json(
   program
     .command("drill <name>")
