@@ -79,7 +79,7 @@ export class Stage {
     };
     await start(this.culprit, { pauseMs, refusable: true });
     for (const player of this.bystanders) {
-      await start(player, { pauseMs: 50 });
+      await start(player, { pauseMs: 100 });
       const { name } = player.keys;
       let late = false;
       player.canary = new Canary(this.system, player.keys, (lateMs) => {
