@@ -69,9 +69,10 @@ export function deadShow(id: string, output: Output, flags: Flags): Promise<void
   return withAdmin(flags, async (admin) => {
     const letter = await admin.get<Letter>(`/v1/dead/${pathOf(id)}`);
     const { tenant, door, reason, detail, receivedAtMs, shard, sequence, bytes, lines, text, kind } = letter;
+    const at = new Date(receivedAtMs).toISOString();
     say(output, letter, [
       `dead letter ${letter.id}: ${reason}${detail === "" ? "" : ` (${detail})`}`,
-      `of ${tenant === "" ? "nobody" : tenant}, door ${door === "" ? "-" : door}, ${kind}, received ${new Date(receivedAtMs).toISOString()}`,
+      `of ${tenant === "" ? "nobody" : tenant}, door ${door === "" ? "-" : door}, ${kind}, received ${at}`,
       `frame ${sequence} of shard ${shard}; ${lines} lines, ${bytes} bytes`,
       ...text.trimEnd().split("\n").map(harmless),
     ]);

@@ -16,8 +16,8 @@ export interface Parts {
   program: Command;
   tenants: Command;
   /** A command with every setting as a flag. */
-  command(parent: Command, usage: string, description: string): Command;
-  flagsOf(options: Options): Partial<Record<SettingName, string>>;
+  command: (parent: Command, usage: string, description: string) => Command;
+  flagsOf: (options: Options) => Partial<Record<SettingName, string>>;
 }
 
 const output = (options: Options): Output => ({ json: options["json"] === true });

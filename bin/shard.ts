@@ -60,10 +60,11 @@ function showText(row: ShardRow): string[] {
   const { offset, last, queued, behindMs, gaps, quarantined } = row;
   const behind =
     behindMs === null || queued === null ? "?" : `${spanText(behindMs)}, ${countText(queued, "frame")}`;
+  const died = `${countText(row.restarts, "restart")}, ${countText(row.deaths, "death")}`;
   return [
     `shard ${row.shard} is ${row.state}${why}`,
     `offset ${offset ?? "?"} of ${last ?? "?"}; ${behind} behind; ${Math.round(row.pointsPerSecond)} points/s`,
-    `epoch ${row.epoch ?? "?"}; runs in a ${row.hosting}, ${row.doing}; ${countText(row.restarts, "restart")}, ${countText(row.deaths, "death")}`,
+    `epoch ${row.epoch ?? "?"}; runs in a ${row.hosting}, ${row.doing}; ${died}`,
     ...(row.lastDeath === "" ? [] : [`died last of: ${row.lastDeath}`]),
     ...(row.isolated ? ["isolated: frames are tried one by one until the line is found that kills"] : []),
     ...(gaps.length === 0

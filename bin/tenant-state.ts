@@ -1,9 +1,11 @@
 // `millrace tenant suspend|activate|delete|undelete|purge`: what becomes of a tenant.
+import type { PurgeProgress } from "../cluster/purge-progress.ts";
 import { withAdmin } from "./admin/client.ts";
 import { make, makeAndSay, type ChangeOptions } from "./change.ts";
 import type { Flags } from "./directory.ts";
 import { clock } from "./process.ts";
 import { ProgressBar, say, type Output } from "./say.ts";
+import { purgeText } from "./tenant-leaving.ts";
 import { pathOf } from "./tenant.ts";
 
 const lookAgainMs = 500;
@@ -14,8 +16,9 @@ interface Purge {
   state: string;
   purgeMs: number | null;
   purgedMs: number | null;
-  shards: number[];
-  progress?: { done: number[]; left: Record<string, number>; series: number };
+  /** Shards there are. */
+  of: number;
+  progress?: PurgeProgress;
 }
 
 export function tenantVerb(
@@ -68,17 +71,16 @@ export function tenantDelete(
 export function tenantPurge(name: string, output: Output, flags: Flags): Promise<void> {
   return withAdmin(flags, async (admin) => {
     const purge = await admin.get<Purge>(pathOf(name, "purge"));
-    const { state, purgeMs, purgedMs, progress, shards } = purge;
+    const { state, purgeMs, purgedMs, progress } = purge;
     const at = (ms: number) => new Date(ms).toISOString();
     const line =
       purgedMs !== null
         ? `gone for good since ${at(purgedMs)}`
         : state === "deleted"
           ? `deleted; its series go from ${purgeMs === null ? "when somebody says so" : at(purgeMs)} on`
-          : progress === undefined
-            ? state
-            : `purging: ${progress.series} series gone, ${leftOf(progress.left)} left; ${progress.done.length} of ${shards.length} shards done`;
-    say(output, purge, [`${purge.name} (${purge.id}) is ${line}`]);
+          : state;
+    const far = state === "purging" && purgedMs === null ? [purgeText(purge.name, progress, purge.of)] : [];
+    say(output, purge, [`${purge.name} (${purge.id}) is ${line}`, ...far]);
   });
 }
 

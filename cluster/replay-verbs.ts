@@ -23,7 +23,7 @@ export interface ReplayVerbsOptions {
   heads: Heads;
   replays: Pick<Replays, "progress">;
   /** Of a shard of this node's. */
-  openStore(shard: number): Promise<ShardStore>;
+  openStore: (shard: number) => Promise<ShardStore>;
   /** undefined: not known yet. */
   rules(): UpkeepRules | undefined;
   /** The cluster's bucket: for wishes. */

@@ -126,6 +126,12 @@ function notYet({ done, offset }: Replay): JobProgress {
   };
 }
 
+/** Of a thread that has said nothing yet. */
+function unsaid({ done, first, offset }: Replay) {
+  const frames = offset - first + 1;
+  return { frames, framesDone: done - first + 1, framesPerSecond: 0, pointsPerSecond: 0, points: 0 };
+}
+
 class ReplayHost {
   readonly id: number;
   readonly #shard: number;
@@ -177,10 +183,7 @@ class ReplayHost {
 
   progress(replay: Replay): JobProgress {
     if (replay.id !== this.id) return notYet(replay);
-    const { frames, framesDone, framesPerSecond, pointsPerSecond, points } = this.#progress ?? {
-      ...{ frames: replay.offset - replay.first + 1, framesDone: replay.done - replay.first + 1 },
-      ...{ framesPerSecond: 0, pointsPerSecond: 0, points: 0 },
-    };
+    const { frames, framesDone, framesPerSecond, pointsPerSecond, points } = this.#progress ?? unsaid(replay);
     const framesLeft = Math.max(0, frames - framesDone);
     const state = this.#state();
     return {

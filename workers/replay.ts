@@ -33,7 +33,7 @@ export interface ReplayJobOptions {
   bus: Bus;
   openStore(): Promise<ShardStore>;
   openReader(): Promise<ShardReader>;
-  newAggregator(): Aggregator;
+  newAggregator: () => Aggregator;
   /** A piece is staged when it has so many rows. Default 50,000. */
   pieceRowsMost?: number;
   clock: Clock;

@@ -75,7 +75,11 @@ export function operatorOf(bus: () => Bus | undefined, settings: Settings, log: 
     if (at === undefined || !at.connected)
       throw new Outage("bus-unavailable", "the coordinator waits for NATS: nothing can be asked or done yet");
     opened ??= Promise.all([at.kv(tenantsBucket), at.kv(clusterBucket)]).then(([tenants, cluster]) => ({
-      ...{ bus: at, tenants, cluster, settings, log },
+      bus: at,
+      tenants,
+      cluster,
+      settings,
+      log,
     }));
     try {
       return await opened;

@@ -2,7 +2,7 @@
 import { Refused, type Asked, type Verb } from "../../src/api/operate.ts";
 import { unreachable } from "../../src/base/assert.ts";
 import { systemClock as clock } from "../../src/base/clock.ts";
-import { findGone } from "../../src/tenant/admin.ts";
+import { findGone, findTenant } from "../../src/tenant/admin.ts";
 import { allHomes } from "../../src/tenant/routing.ts";
 import {
   activateTenant,
@@ -13,12 +13,10 @@ import {
   type PurgeBegun,
   type Undeleted,
 } from "../../src/tenant/states.ts";
-import { findTenant } from "../../src/tenant/admin.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import { readPurge } from "../../cluster/purge-progress.ts";
-import { askLedger } from "../ask-ledger.ts";
-import { holdingsOf } from "../holdings.ts";
-import { countText, flagOf, maybeTextOf, tenantOf, type Operator, type OperatorOf } from "./operator.ts";
+import { deletePreview, purgePreview, weightOf, type TenantWeight } from "../tenant-leaving.ts";
+import { flagOf, maybeTextOf, tenantOf, type Operator, type OperatorOf } from "./operator.ts";
 
 const url = "/v1/tenants/:name";
 
@@ -36,7 +34,7 @@ export function stateVerbs(operator: OperatorOf): Verb[] {
 async function suspend(operator: OperatorOf, asked: Asked): Promise<object> {
   const at = await operator();
   const { id, name } = await tenantOf(at, asked.params["name"] ?? "");
-  if (asked.dryRun) return { preview: `${await sentence(at, name, id)}; its lines would be refused` };
+  if (asked.dryRun) return { preview: `the lines and queries of ${name} would be refused` };
   return moved(await suspendTenant(at.tenants, id), `${name} is suspended: its lines are refused`, name);
 }
 
@@ -53,10 +51,10 @@ async function remove(operator: OperatorOf, asked: Asked): Promise<object> {
   const tenant = await livingOrGone(at, asked.params["name"] ?? "");
   const { id, name } = tenant;
   const purgeMs = tenant.purgeMs ?? clock.nowMs() + at.settings.tenantGrace;
-  const until = now
-    ? "gone for good at once"
-    : `gone for good on ${new Date(purgeMs).toISOString()} unless undeleted`;
-  if (asked.dryRun) return { preview: `${await sentence(at, name, id)}; ${until}`, id, name };
+  if (asked.dryRun) {
+    const weight = await weighed(at, id);
+    return { preview: now ? purgePreview(name, weight) : deletePreview(name, weight, purgeMs), id, name };
+  }
   const deleted = await deleteTenant(at.tenants, id, { clock, graceMs: at.settings.tenantGrace });
   // One that is being purged is on its way already.
   if (deleted.kind === "wrong-state" && deleted.state !== "purging") return moved(deleted, "", name);
@@ -87,16 +85,21 @@ async function undelete(operator: OperatorOf, asked: Asked): Promise<object> {
     );
   const { id } = tenant;
   const name = as ?? tenant.name;
-  if (asked.dryRun) return { preview: `${await sentence(at, name, id)}; all of it would be back`, id, name };
+  if (asked.dryRun) return { preview: `the tenant ${name} (${id}) would be back, with all it had`, id, name };
   return moved(await undeleteTenant(at.tenants, id, as), `${name} is back, with all it had`, name);
 }
 
 async function purge(operator: OperatorOf, asked: Asked): Promise<object> {
   const at = await operator();
-  const { id, name, state, purgeMs, purgedMs, ...rest } = await livingOrGone(at, asked.params["name"] ?? "");
-  const shards = allHomes({ id, name, state, ...rest }, at.settings.shards);
+  const {
+    id,
+    name,
+    state,
+    purgeMs = null,
+    purgedMs = null,
+  } = await livingOrGone(at, asked.params["name"] ?? "");
   const progress = await readPurge(at.cluster, id);
-  return { id, name, state, purgeMs: purgeMs ?? null, purgedMs: purgedMs ?? null, shards, progress };
+  return { id, name, state, purgeMs, purgedMs, of: at.settings.shards, progress };
 }
 
 async function livingOrGone(at: Operator, name: string): Promise<Tenant> {
@@ -105,21 +108,9 @@ async function livingOrGone(at: Operator, name: string): Promise<Tenant> {
   return tenant;
 }
 
-/** `tenant acme: 12,345 series in shards 1, 4; sends 2,100 points/s now` */
-async function sentence(at: Operator, name: string, id: string): Promise<string> {
-  const tenant = await livingOrGone(at, id);
-  const shards = allHomes(tenant, at.settings.shards);
-  const minute = Math.floor(clock.nowMs() / 60_000) * 60 - 60;
-  const [holdings, ledger] = await Promise.all([
-    holdingsOf(at.bus, id, shards),
-    askLedger(at.bus, id, shards, minute, minute, false),
-  ]);
-  const received = ledger.parts
-    .flatMap(({ rows }) => rows)
-    .reduce((sum, { fate, count }) => sum + (fate === "received" ? count : 0), 0);
-  const rate = countText(received / 60, "point");
-  const unasked = holdings.unasked.map(({ shard }) => `; shard ${shard} could not be asked`).join("");
-  return `tenant ${name}: ${holdings.series.toLocaleString("en-US")} series in shards ${shards.join(", ")}; sends ${rate}/s now${unasked}`;
+async function weighed(at: Operator, id: string): Promise<TenantWeight> {
+  const shards = allHomes(await livingOrGone(at, id), at.settings.shards);
+  return weightOf(at.bus, id, shards, clock.nowMs());
 }
 
 function moved(result: Undeleted | PurgeBegun, done: string, name: string): object {

@@ -41,7 +41,10 @@ export function shownTenant(tenant: Tenant) {
 async function list(operator: OperatorOf): Promise<object> {
   const { tenants } = await operator();
   const rows = (await listTenants(tenants)).map(({ id, name, state, keys, purgeMs, purgedMs }) => ({
-    ...{ id, name, state, keys: keys.length },
+    id,
+    name,
+    state,
+    keys: keys.length,
     ...(purgeMs !== undefined && { purgeMs }),
     ...(purgedMs !== undefined && { purgedMs }),
   }));

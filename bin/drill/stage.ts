@@ -133,6 +133,11 @@ export class Stage {
   /** The same, its answer as JSON. */
   async asked(...words: string[]): Promise<unknown> {
     this.tell("on-call", `$ millrace ${words.join(" ")}`);
+    return await this.quietly(...words);
+  }
+
+  /** The same, again and again, without a word of it. */
+  async quietly(...words: string[]): Promise<unknown> {
     return JSON.parse(await this.system.millrace(...words, "--json")) as unknown;
   }
 

@@ -65,8 +65,8 @@ export interface OperateOptions {
   token: string;
   verbs: readonly Verb[];
   /** Rejects with an Outage when it can't be written. */
-  audit(entry: AuditEntry): Promise<void>;
-  newId(): string;
+  audit: (entry: AuditEntry) => Promise<void>;
+  newId: () => string;
   clock: Clock;
   counters: Counters;
   log: Log;

@@ -425,9 +425,7 @@ export interface Snapshot {
   dead(most: number, only?: { after?: LetterPlace; tenant?: string; reason?: string }): Promise<DeadLetter[]>;
   /** Of all that are open, sorted by tenant and reason as UTF-8 bytes. */
   deadCounts(): Promise<DeadCount[]>;
-  /**
-   * Dead letters, those that were retried or dropped as well, in the order of the record: behind `behind`. About `most`.
-   */
+  /** Dead letters, retried and dropped ones as well, in the record's order behind `behind`: about `most`. */
   buried(most: number, behind?: LetterPlace): Promise<Buried[]>;
   /** Ids of the tenants that have series here: where history is. */
   tenants(): Promise<string[]>;

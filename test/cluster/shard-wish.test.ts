@@ -17,7 +17,12 @@ const bus = createMemoryBus({ clock, random: seededRandom(3) });
 const failed: ShardFailed = { code: "restarts", why: "it died", atMs: 7 };
 
 test("what can't be read is a wish for nothing special", () => {
-  const nothing = { paused: false, failed: null, backfill: { paused: false, rate: "full" } };
+  const nothing = {
+    paused: false,
+    failed: null,
+    backfill: { paused: false, rate: "full" },
+    replay: { stopped: false, rate: "full" },
+  };
   const f = (text: string | undefined, expected: object) =>
     assert.deepEqual(decodeWish(text === undefined ? undefined : Buffer.from(text)), {
       ...nothing,

@@ -10,22 +10,13 @@ import { ladderAt, type LadderRules } from "../../src/metric/ladder-rules.ts";
 import { storedOutput } from "../../src/metric/outputs.ts";
 import { createMemoryEngine } from "../../src/store/memory.ts";
 import type { ShardStore, ShardUpkeep, Snapshot, UpkeepTask } from "../../src/store/store.ts";
+import { RandomReplay, shownClaim } from "./store-random-replay.ts";
 import { dropSome, letterChanges, purgeWhole } from "./store-random-letters.ts";
 import { Chance, endings, prefixes, standard, tenants } from "./store-random-input.ts";
 import { compareCells, compareNames, compareSize, type Pair, type Range } from "./store-compare.ts";
 import { forgotten, stateOf, type World } from "./store-helpers.ts";
-import {
-  day,
-  hour,
-  ladderOf,
-  leastMultiple,
-  rulesOf,
-  sideOf,
-  t0,
-  upkeepUntilIdle,
-  type RulesSince,
-  type Side,
-} from "./store-life.ts";
+import { day, hour, ladderOf, leastMultiple, rulesOf, sideOf, t0, upkeepUntilIdle } from "./store-life.ts";
+import type { RulesSince, Side } from "./store-life.ts";
 
 /** What a life had in it, to see that it was one. */
 export type Lived = Record<string, number>;
@@ -55,12 +46,14 @@ export class Life {
   readonly #given = new Map<number, string>();
   /** Points of series that the tested engine retired while the last rung's span still had some. */
   readonly #orphans = new Map<string, number>();
+  readonly #replays: RandomReplay;
 
   private constructor(random: Random, world: World, tested: Side, memory: Side) {
     this.#chance = new Chance(random);
     this.#world = world;
     this.#tested = tested;
     this.#memory = memory;
+    this.#replays = new RandomReplay(this.#chance);
     for (const tenant of ["t2", "t3"]) this.#change(tenant, 0);
   }
 
@@ -85,6 +78,7 @@ export class Life {
       [3, "letters", () => this.#letters()],
       [1, "purge", () => this.#purge()],
       [2, "reopen", () => this.#reopen()],
+      [14, "replay", () => this.#replay()],
       [12, "look", () => this.#look()],
       [6, "snapshot", () => this.#snapshot()],
     ];
@@ -108,7 +102,7 @@ export class Life {
     const node = this.#chance.pick(["n1", "n2"]);
     const owner = { node, mapVersion: this.#chance.random.below(4), instance: "i" };
     const result = await this.#tested.store.claim(owner);
-    assert.deepEqual(result, await this.#memory.store.claim(owner));
+    assert.deepEqual(shownClaim(result), shownClaim(await this.#memory.store.claim(owner)));
     if (result.kind === "claimed") ({ epoch: this.#epoch, offset: this.#offset } = result.state);
   }
 
@@ -163,6 +157,15 @@ export class Life {
       this.#given.set(tested, text);
       this.#known.set(text, { tenant, name, tested, memory, heldUntil: 0 });
     } else assert.deepEqual([tested, memory], [known.tested, known.memory], text);
+  }
+
+  async #replay(): Promise<void> {
+    const settle = async () => void (await upkeepUntilIdle(this.#memory.engine, this.#task(true)));
+    const at = { epoch: this.#epoch, offset: this.#offset, settle };
+    const { done, named } = await this.#replays.act(this.#tested.store, this.#memory.store, at);
+    this.#count(done);
+    for (const [i, { tenant, name }] of (named?.part.newSeries ?? []).entries())
+      this.#name(tenant, Buffer.from(name).toString(), named?.tested[i] ?? 0, named?.memory[i] ?? 0);
   }
 
   async #forget(): Promise<void> {
@@ -276,7 +279,10 @@ export class Life {
     const expected = this.#pairs
       .filter(({ memory }) => gone.ids.includes(memory))
       .map(({ tested }) => tested);
-    assert.deepEqual([...ids].sort(ascending), expected.sort(ascending));
+    assert.deepEqual(
+      [...ids].sort((a, b) => a - b),
+      expected.sort((a, b) => a - b),
+    );
     this.#drop(ids);
     this.#count("deleted", names.length);
   }
@@ -436,8 +442,4 @@ export class Life {
   async abandon(): Promise<void> {
     await this.#letGo().catch(() => undefined);
   }
-}
-
-function ascending(a: number, b: number): number {
-  return a - b;
 }

@@ -171,7 +171,7 @@ export class ReplayWorld extends World {
       await this.clock.pass(1000);
       if (running.ended !== undefined && running.ended.kind !== "stopped") return running.ended;
     }
-    assert.fail("a replay comes to its end");
+    throw new Error("the replay does not come to its end");
   }
 
   /** `name second points sum` of ten seconds each, of all that is in [from, until). */

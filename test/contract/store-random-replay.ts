@@ -1,0 +1,109 @@
+// Replays in a random life (store-random.ts): of both engines the same, for times that rungs have left behind, too.
+import assert from "node:assert/strict";
+import type { StagedPart } from "../../src/store/replay-changes.ts";
+import type { Replay } from "../../src/store/state.ts";
+import type { ClaimResult, ShardStore } from "../../src/store/store.ts";
+import type { Chance } from "./store-random-input.ts";
+import { prefixes, tenants } from "./store-random-input.ts";
+import { columns, key, type RowInput } from "./store-helpers.ts";
+
+/** Most coarsest steps of the palette divide one of these. */
+const steps = [600, 3600, 29_400, 46_800];
+
+export class RandomReplay {
+  readonly #chance: Chance;
+  #replay: Replay | undefined;
+  /** Ids count what one engine began and the other one refused, too. */
+  #memoryId = 0;
+
+  constructor(chance: Chance) {
+    this.#chance = chance;
+  }
+
+  /** One thing that may be done for a replay; what it was. `settle`: the memory engine's upkeep. */
+  async act(
+    tested: ShardStore,
+    memory: ShardStore,
+    at: { epoch: number; offset: number; settle: () => Promise<void> },
+  ): Promise<{ done: string; named?: { part: StagedPart; tested: Uint32Array; memory: Uint32Array } }> {
+    const replay = this.#replay;
+    if (replay === undefined) return { done: await this.#begin(tested, memory, at) };
+    const { epoch, settle } = at;
+    if (this.#chance.random.below(12) === 0) {
+      await settle();
+      assert.equal(await tested.abandonReplay(epoch, replay.id), "ok");
+      assert.equal(await memory.abandonReplay(epoch, this.#memoryId), "ok");
+      this.#replay = undefined;
+      return { done: "replay given up" };
+    }
+    if (replay.state === "building") {
+      const part = this.#part(replay);
+      const result = await tested.stage(epoch, replay.id, part);
+      const expected = await memory.stage(epoch, this.#memoryId, part);
+      assert(result.kind === "ok" && expected.kind === "ok");
+      this.#replay = { ...replay, done: part.to, state: part.to === replay.offset ? "staged" : "building" };
+      return { done: "staged", named: { part, tested: result.ids, memory: expected.ids } };
+    }
+    const result = await tested.swap(epoch, replay.id);
+    if (result === "waiting") return { done: "swap waits" };
+    assert.equal(result, "swapped");
+    await settle();
+    assert.equal(await memory.swap(epoch, this.#memoryId), "swapped");
+    this.#replay = undefined;
+    return { done: "swapped" };
+  }
+
+  async #begin(
+    tested: ShardStore,
+    memory: ShardStore,
+    { epoch, offset }: { epoch: number; offset: number },
+  ): Promise<string> {
+    const chance = this.#chance;
+    const step = chance.pick(steps);
+    const around = chance.pick(chance.times);
+    const from = Math.max(0, around - (around % step) - step * chance.random.below(3));
+    const until = from + step * (1 + chance.random.below(6));
+    const asked = { tenant: chance.pick(tenants), from, until, first: 1 };
+    const result = await tested.beginReplay(epoch, asked);
+    if (result.kind !== "begun") return offset === 0 ? "no replay yet" : `replay ${result.kind}`;
+    const expected = await memory.beginReplay(epoch, asked);
+    // What is in pieces, and what a pattern's ladder was, is not the same at every moment.
+    if (expected.kind !== "begun") {
+      await tested.abandonReplay(epoch, result.replay.id);
+      return "replay refused by one";
+    }
+    this.#replay = result.replay;
+    this.#memoryId = expected.replay.id;
+    assert.deepEqual({ ...result.replay, id: 0 }, { ...expected.replay, id: 0 });
+    return "replay begun";
+  }
+
+  #part({ tenant, from, until, done, offset }: Replay): StagedPart {
+    const chance = this.#chance;
+    const newSeries = Array.from({ length: chance.random.below(20) }, () =>
+      key(`${chance.pick(prefixes)}.s${chance.random.below(24)}`, tenant),
+    );
+    const rows = newSeries.map((_, series): RowInput => {
+      const bucket = from + chance.random.below(until - from);
+      return {
+        series,
+        fresh: true,
+        bucket,
+        sum: chance.random.below(800) / 8,
+        points: 1 + chance.random.below(3),
+      };
+    });
+    const to = Math.min(offset, done + 1 + chance.random.below(offset));
+    return { from: done, to, newSeries, deltas: columns(rows) };
+  }
+}
+
+/** What two engines show of replays: each finishes a swapped one in its own time. */
+export function shownReplays<S extends { replays: Replay[] }>(state: S): S {
+  const living = state.replays.filter((replay) => replay.state !== "swapped");
+  return { ...state, replays: living.map((replay) => ({ ...replay, id: 0 })) };
+}
+
+export function shownClaim(result: ClaimResult): ClaimResult {
+  return result.kind === "claimed" ? { ...result, state: shownReplays(result.state) } : result;
+}
