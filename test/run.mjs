@@ -73,7 +73,7 @@ const child = spawn(
     "--test-reporter=spec",
     "--test-reporter-destination=stdout",
     `--test-timeout=${fileMsMost}`,
-    `--test-concurrency=${Math.min(4, Math.max(2, availableParallelism()))}`,
+    `--test-concurrency=${Math.min(4, Math.max(3, availableParallelism()))}`,
     ...flags,
     ...chosen.map((name) => relative(root, join(build, "test", name))),
   ],

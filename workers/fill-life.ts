@@ -12,7 +12,7 @@ import type { Interval, ShardState, ShardStore } from "../src/store/store.ts";
 import { Batch, type BatchCounts } from "./batch.ts";
 import type { FillActorOptions, FillEnded } from "./fill-actor.ts";
 import { FrameLane, type LaneEnded } from "./lane.ts";
-import type { FillProgress } from "./messages.ts";
+import type { FillProgress, FillRate } from "./messages.ts";
 import { poisonLettersOf } from "./poison.ts";
 import { confirmMissing, RecordReader } from "./record-reader.ts";
 import { SeriesRoom } from "./series-room.ts";
@@ -25,6 +25,8 @@ const uncommittedLettersMax = 2000;
 const commitMs = 500;
 /** More than this is not saved up while nothing was to be read. */
 const rateBurstMs = 1000;
+/** While a rate is waited for: it may be another one by then. */
+const lookAtRateMs = 1000;
 /** Where nothing came for so long although the gap is not filled, the record is asked. */
 const silentMsMax = 5000;
 
@@ -46,8 +48,9 @@ export class FillLife {
   #dueMs: number | undefined;
   /** Of the rate. */
   #spentPoints: number;
-  /** F2: the next points may be read from then on, monotonic ms. */
+  /** F2: the next points may be read from then on, monotonic ms, as long as the rate is this. */
   #readyMs: number;
+  #readyRate: FillRate = "full";
   #silentSinceMs: number;
   #wake: () => void = () => {};
 
@@ -154,7 +157,7 @@ export class FillLife {
     let taken = 0;
     let ended: FillEnded | undefined;
     for (const recorded of this.#reader.queue) {
-      if (clock.monotonicMs() < this.#readyMs) break;
+      if (!this.#isReady()) break;
       const { sequence } = recorded;
       if (sequence > this.#last) {
         await this.#missing(this.#last); // F3
@@ -183,6 +186,13 @@ export class FillLife {
     return ended;
   }
 
+  /** F2. What an earlier, lower rate has lent is not waited for. */
+  #isReady(): boolean {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (this.#options.rate() !== this.#readyRate) this.#readyMs = nowMs;
+    return nowMs >= this.#readyMs;
+  }
+
   /** F2. */
   #spend(): void {
     const { clock, rate } = this.#options;
@@ -190,6 +200,7 @@ export class FillLife {
     const { points } = this.#batch.counts;
     const spent = Math.max(0, points - this.#spentPoints);
     this.#spentPoints = points;
+    this.#readyRate = perSecond;
     if (perSecond === "full") return;
     this.#readyMs = Math.max(this.#readyMs, clock.monotonicMs() - rateBurstMs) + (spent * 1000) / perSecond;
   }
@@ -257,11 +268,11 @@ export class FillLife {
   #untilSomething(): Promise<void> {
     const { clock } = this.#options;
     const now = clock.monotonicMs();
-    const isReady = now >= this.#readyMs;
+    const isReady = this.#isReady();
     if (this.#stopping.aborted || (this.#reader.queue.length > 0 && isReady)) return Promise.resolve();
     const until = Math.min(
       this.#dueMs ?? Number.POSITIVE_INFINITY,
-      isReady ? now + silentMsMax : this.#readyMs,
+      isReady ? now + silentMsMax : Math.min(this.#readyMs, now + lookAtRateMs),
     );
     return new Promise((resolve) => {
       const cancel = clock.after(Math.max(0, until - now), () => this.#wake());

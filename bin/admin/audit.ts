@@ -5,7 +5,7 @@ import { Outage } from "../../src/base/errors.ts";
 import type { Bus, Journal } from "../../src/bus/bus.ts";
 import { auditJournal } from "../../src/bus/subjects.ts";
 import { auditBytesMax } from "../../src/config/limits.ts";
-import type { OperatorOf } from "./operator.ts";
+import { within, type OperatorOf } from "./operator.ts";
 
 /** Some 100,000 changes, and a year. */
 const bounds = { bytesMax: auditBytesMax, keptMs: 365 * 24 * 3600 * 1000 };
@@ -24,7 +24,7 @@ export class Audit {
   /** Rejects with an Outage. */
   async write(entry: AuditEntry): Promise<void> {
     const journal = await this.#journal();
-    await within(journal.append(Buffer.from(JSON.stringify(entry))));
+    await within(journal.append(Buffer.from(JSON.stringify(entry))), "writing it down", writeMsMax);
   }
 
   /** Newest first; of a verb that was written down twice, what came of it. */
@@ -81,15 +81,4 @@ function decode(data: Uint8Array): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-async function within<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Outage("bus-timeout", `not written within ${writeMsMax} ms`)),
-      writeMsMax,
-    );
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

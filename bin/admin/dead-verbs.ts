@@ -6,7 +6,6 @@
 import { Refused, type Asked, type Verb } from "../../src/api/operate.ts";
 import { systemClock as clock } from "../../src/base/clock.ts";
 import { isPlace, lettersMost, type LetterShown } from "../../cluster/letter-messages.ts";
-import { listTenants } from "../../src/tenant/admin.ts";
 import type { LetterPlace } from "../../src/store/store.ts";
 import { askShard } from "../ask-shard.ts";
 import {
@@ -16,6 +15,7 @@ import {
   maybeTextOf,
   shardOf,
   tenantOf,
+  tenantsOf,
   type Operator,
   type OperatorOf,
 } from "./operator.ts";
@@ -82,7 +82,7 @@ async function list(operator: OperatorOf, { query }: Asked): Promise<object> {
   if (!Number.isInteger(most) || most < 1 || most > lettersMost)
     throw new Refused(400, `limit is 1 to ${lettersMost}`);
   const only = await onlyOf(at, query);
-  const names = new Map((await listTenants(at.tenants)).map(({ id, name }) => [id, name]));
+  const names = new Map((await tenantsOf(at)).map(({ id, name }) => [id, name]));
   const answer: DeadList = {
     letters: [],
     next: null,
@@ -90,8 +90,8 @@ async function list(operator: OperatorOf, { query }: Asked): Promise<object> {
     quarantined: [],
     unasked: [],
   };
-  for (const shard of allShards(at)) {
-    const counts = await askShard(at.bus, { kind: "dead-counts", shard });
+  const asked = allShards(at).map((shard) => askShard(at.bus, { kind: "dead-counts", shard }));
+  for (const [shard, counts] of (await Promise.all(asked)).entries()) {
     if (counts.kind !== "dead-counts") {
       answer.unasked.push({ shard, why: counts.kind === "none" ? counts.why : counts.kind });
       continue;
@@ -108,6 +108,7 @@ async function list(operator: OperatorOf, { query }: Asked): Promise<object> {
   const cursor = query["after"] === undefined ? undefined : placeOf(query["after"]);
   for (const shard of allShards(at)) {
     if (cursor !== undefined && shard < cursor.shard) continue;
+    if (answer.unasked.some((each) => each.shard === shard)) continue;
     let after: LetterPlace | undefined = cursor?.shard === shard ? cursor : undefined;
     while (answer.letters.length < most) {
       const asked = { ...only, ...(after && { after: { sequence: after.sequence, part: after.part } }) };
@@ -133,7 +134,7 @@ async function show(operator: OperatorOf, { params }: Asked): Promise<object> {
   const answer = await askShard(at.bus, { kind: "dead-show", shard: shardOf(at, String(shard)), place });
   if (answer.kind !== "dead-letter") throw notDone(shard, answer);
   if (answer.letter === null) throw new Refused(404, `the dead letter ${id} is not open`);
-  const names = new Map((await listTenants(at.tenants)).map((tenant) => [tenant.id, tenant.name]));
+  const names = new Map((await tenantsOf(at)).map((tenant) => [tenant.id, tenant.name]));
   return letterOf(shard, answer.letter, names);
 }
 

@@ -1,7 +1,6 @@
 // Verbs of the admin API about long work behind live data: filling the gaps that a skip left, and replays.
 import { Refused, type Asked, type Verb } from "../../src/api/operate.ts";
 import { allHomes } from "../../src/tenant/routing.ts";
-import { listTenants } from "../../src/tenant/admin.ts";
 import type { FillStatus } from "../../cluster/fills.ts";
 import type { ReplayView } from "../../cluster/job-messages.ts";
 import { changeWish, type ShardWish } from "../../cluster/shard-wish.ts";
@@ -11,6 +10,7 @@ import {
   countText,
   shardOf,
   tenantOf,
+  tenantsOf,
   textOf,
   type Operator,
   type OperatorOf,
@@ -105,6 +105,10 @@ async function fill(
   return { done: `backfill of shard ${shard} ${does}`, shard, backfill };
 }
 
+function isSecond(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+}
+
 function rateOf({ body }: Asked): number | "full" {
   const { rate } = body;
   if (rate === "full" || (typeof rate === "number" && Number.isSafeInteger(rate) && rate > 0)) return rate;
@@ -113,7 +117,7 @@ function rateOf({ body }: Asked): number | "full" {
 
 async function replays(operator: OperatorOf): Promise<object> {
   const at = await operator();
-  const names = new Map((await listTenants(at.tenants)).map(({ id, name }) => [id, name]));
+  const names = new Map((await tenantsOf(at)).map(({ id, name }) => [id, name]));
   const rows: ReplayRow[] = [];
   const unasked: Unasked[] = [];
   await Promise.all(
@@ -132,8 +136,8 @@ async function begin(operator: OperatorOf, asked: Asked): Promise<object> {
   const at = await operator();
   const tenant = await tenantOf(at, textOf(asked, "tenant"));
   const { from, until } = asked.body;
-  if (typeof from !== "number" || typeof until !== "number" || !(from < until) || from < 0)
-    throw new Refused(400, '"from" and "until" are epoch seconds, "from" the earlier one');
+  if (!isSecond(from) || !isSecond(until) || from >= until)
+    throw new Refused(400, '"from" and "until" are whole epoch seconds, "from" the earlier one');
   const rate = asked.body["rate"] === undefined ? "full" : rateOf(asked);
   const question = { kind: "replay-begin", tenant: tenant.id, from, until, rate } as const;
   const shards = allHomes(tenant, at.settings.shards);

@@ -5,12 +5,12 @@ import { unreachable } from "../../src/base/assert.ts";
 import { systemClock as clock } from "../../src/base/clock.ts";
 import { systemRandom as random } from "../../src/base/random.ts";
 import { addAddress, removeAddress } from "../../src/tenant/address-admin.ts";
-import { addKey, addTenant, adopt, listTenants, removeKey } from "../../src/tenant/admin.ts";
+import { addKey, addTenant, adopt, removeKey } from "../../src/tenant/admin.ts";
 import { networksMax, networksOf } from "../../src/tenant/networks.ts";
 import { allHomes } from "../../src/tenant/routing.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import { holdingsOf } from "../holdings.ts";
-import { tenantOf, textOf, type OperatorOf } from "./operator.ts";
+import { tenantOf, tenantsOf, textOf, type OperatorOf } from "./operator.ts";
 
 const parts = { clock, random };
 const url = "/v1/tenants";
@@ -40,7 +40,7 @@ export function shownTenant(tenant: Tenant) {
 
 async function list(operator: OperatorOf): Promise<object> {
   const { tenants } = await operator();
-  const rows = (await listTenants(tenants)).map(({ id, name, state, keys, purgeMs, purgedMs }) => ({
+  const rows = (await tenantsOf({ tenants })).map(({ id, name, state, keys, purgeMs, purgedMs }) => ({
     id,
     name,
     state,
@@ -71,7 +71,7 @@ async function show(operator: OperatorOf, { params }: Asked): Promise<object> {
 
 async function believe(operator: OperatorOf, asked: Asked): Promise<object> {
   const { tenants } = await operator();
-  const count = async () => (await listTenants(tenants)).length;
+  const count = async () => (await tenantsOf({ tenants })).length;
   if (asked.dryRun) return { preview: `a directory with ${await count()} tenants would be believed` };
   await adopt(tenants, clock);
   const known = await count();

@@ -249,6 +249,59 @@ export function replaysCases(f: Case): void {
     }
   });
 
+  f("C8: many small commits on both sides of the barrier stay apart", async ({ engine }) => {
+    const owner = await Owner.of(engine);
+    const { store, epoch } = owner;
+    const put = async (count: number) => {
+      for (let n = 0; n < count; n++) await owner.put(start, { name: "a.b", at: start + n });
+    };
+    await put(6);
+    const id = await begun(owner);
+    await put(7);
+    await store.stage(epoch, id, part(0, 6, { name: "a.b", at: start, sum: 100 }));
+    await upkeepUntilIdle(engine, { ...task, all: false });
+    assert.equal(await store.swap(epoch, id), "swapped");
+    assert.deepEqual(await sums(engine, "a.b", [start, 600, 1]), [107]);
+    await upkeepUntilIdle(engine, task);
+    assert.deepEqual(await sums(engine, "a.b", [start, 600, 1]), [107]);
+    await store.close();
+  });
+
+  f("a replay of nothing waits, too; then nothing is left", async ({ engine }) => {
+    const owner = await Owner.of(engine);
+    const { store, epoch } = owner;
+    await owner.put(start, { name: "a.b", at: start, sum: 1 }, { name: "a.b", at: start + 600, sum: 2 });
+    const id = await begun(owner);
+    assert.equal((await store.stage(epoch, id, part(0, 1))).kind, "ok");
+    assert.equal(await store.swap(epoch, id), "waiting");
+    const upkeep = await engine.openUpkeep(0);
+    while ((await store.swap(epoch, id)) === "waiting") {
+      assert.deepEqual(await sums(engine, "a.b", [start, 600, 2]), [1, 2]);
+      assert.equal((await upkeep.step({ ...task, all: false })).kind, "worked");
+    }
+    await upkeep.close();
+    assert.deepEqual(await sums(engine, "a.b", [start, 600, 2]), [null, 2]);
+    await store.close();
+  });
+
+  f("retire leaves a series that a replay has staged rows of", async ({ engine }) => {
+    const owner = await Owner.of(engine);
+    const { store, epoch } = owner;
+    const now = start + 30 * day;
+    await owner.put(start, { name: "a.old", at: start });
+    await upkeepUntilIdle(engine, task);
+    await owner.put(now, { name: "a.b", at: now });
+    await upkeepUntilIdle(engine, { ...task, nowSeconds: now });
+    const id = await begun(owner, now, now + 600);
+    await store.stage(epoch, id, part(0, 2, { name: "a.old", at: now, sum: 5 }));
+    assert.deepEqual([...(await store.retire(epoch, now)).ids], []);
+    await upkeepUntilIdle(engine, { ...task, nowSeconds: now });
+    assert.deepEqual([...(await store.retire(epoch, now)).ids], []);
+    assert.equal(await store.swap(epoch, id), "swapped");
+    assert.deepEqual(await sums(engine, "a.old", [now, 600, 1]), [5]);
+    await store.close();
+  });
+
   f("adopt gives up a replay, but not one that readers see", async ({ engine }) => {
     const owner = await Owner.of(engine);
     const { store, epoch } = owner;

@@ -157,6 +157,21 @@ test("a tenant that is buried, and series that are deleted, while a gap is fille
   await store.close();
 });
 
+test("another rate holds at once, whatever the one before would have waited for", async () => {
+  const world = await World.start();
+  const lines = Array.from({ length: 1000 }, () => "b 1");
+  for (let n = 0; n < 4; n++) await world.record(world.frame(lines, { n }));
+  await skip(world);
+  let rate: number | "full" = 1;
+  const running = await fill(world, { rate: () => rate });
+  await world.clock.pass(5000);
+  assert.equal(running.progress.at(-1)?.framesLeft, 3);
+  rate = "full";
+  await world.clock.pass(5000);
+  assert.deepEqual(await running.ended, { kind: "filled" });
+  assert.deepEqual(await world.sums(), ["b 4000 4000"]);
+});
+
 test("it goes on where it was stopped; another epoch's ends", async () => {
   const world = await World.start();
   await world.recordMany(10);
