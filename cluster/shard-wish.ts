@@ -24,6 +24,8 @@ export interface ShardWish {
   replay: { stopped: boolean; rate: number | "full" };
 }
 
+/** No date is later. */
+const dateMsMax = 8.64e15;
 const keyPrefix = "shard.";
 /** Others write a shard's wish now and then: to lose so often in a row is no race but a fault. */
 const triesMax = 20;
@@ -45,9 +47,7 @@ export function decodeWish(value: Uint8Array | undefined): ShardWish {
   const again = isObject(replay) ? replay : {};
   return {
     paused: paused === true,
-    failed: isObject(failed)
-      ? { code: textOf(failed["code"]), why: textOf(failed["why"]), atMs: Number(failed["atMs"] ?? 0) }
-      : null,
+    failed: failedOf(failed),
     backfill: {
       paused: fill["paused"] === true,
       rate: rateOf(fill["rate"]),
@@ -90,6 +90,14 @@ function fieldsOf(value: Uint8Array | undefined): Record<string, unknown> {
   } catch {
     return {};
   }
+}
+
+/** W2. */
+function failedOf(value: unknown): ShardFailed | null {
+  const { code, why, atMs } = isObject(value) ? value : {};
+  if (textOf(code) === "") return null;
+  const isTime = typeof atMs === "number" && atMs >= 0 && atMs <= dateMsMax;
+  return { code: textOf(code), why: textOf(why), atMs: isTime ? atMs : 0 };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -39,6 +39,9 @@ test("what can't be read is a wish for nothing special", () => {
   });
   f('{"backfill":{"rate":-1}}', {});
   f('{"failed":{"code":"a","why":1}}', { failed: { code: "a", why: "", atMs: 0 } });
+  f('{"failed":{"code":5,"why":"b","atMs":1}}', {});
+  // Later than any date: it is printed.
+  f('{"failed":{"code":"a","why":"b","atMs":1e300}}', { failed: { code: "a", why: "b", atMs: 0 } });
   assert.equal(shardOfWish(wishKey(1023)), 1023);
   for (const key of ["map", "shard.", "shard.x", "shard.1.2", "shard.-1"])
     assert.equal(shardOfWish(key), undefined, key);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decodeHead, encodeHead, freshHead } from "../../src/store/head.ts";
-import { freshLane, freshProgress } from "../../src/store/lanes.ts";
+import { freshLane } from "../../src/store/lanes.ts";
 import { pack } from "../../src/store/rows.ts";
 
 test("a head comes back as it was written", () => {
@@ -32,7 +32,7 @@ test("a head comes back as it was written", () => {
 test("a head of the version before is read: its blobs had offsets for numbers", () => {
   const before = pack([7, 2, 41, "i1", 5.5, 6, [[3, 9]], [[1, 1]], "n1", 4, 5, 6]);
   assert.deepEqual(decodeHead(before), {
-    ...freshProgress(),
+    ...freshHead(),
     epoch: 7,
     offset: 41,
     incarnation: "i1",
