@@ -7,12 +7,15 @@ const probeEveryMs = 100;
 const lookEveryMs = 10;
 const giveUpMs = 30_000;
 
-export interface Visible {
-  pointsPerSecond: number;
+export interface Latencies {
   probes: number;
   p50Ms: number;
   p99Ms: number;
   maxMs: number;
+}
+
+export interface Visible extends Latencies {
+  pointsPerSecond: number;
 }
 
 export async function measureVisible(
@@ -23,22 +26,32 @@ export async function measureVisible(
   seconds: number,
 ): Promise<Visible> {
   const { done } = await sender.send(rate * seconds, rate);
-  const until = performance.now() + seconds * 1000;
+  const taken = await probeFor(system, tenant, `probe.r${rate}`, seconds * 1000);
+  await done;
+  return { pointsPerSecond: rate, ...latenciesOf(taken) };
+}
+
+/** A new series every so often, and how long each took until it was to be seen, ms. `name`: of no series so far. */
+export async function probeFor(system: System, tenant: Keys, name: string, ms: number): Promise<number[]> {
+  const until = performance.now() + ms;
   const probes: Promise<number>[] = [];
   while (performance.now() < until) {
-    const taken = probe(system, tenant, `probe.r${rate}.n${probes.length}`);
+    const taken = probe(system, tenant, `${name}.n${probes.length}`);
     taken.catch(() => {});
     probes.push(taken);
     await sleep(probeEveryMs);
   }
-  const taken = (await Promise.all(probes)).toSorted((a, b) => a - b);
-  await done;
-  const at = (share: number) =>
-    Math.round(taken[Math.min(taken.length - 1, Math.floor(taken.length * share))] ?? 0);
-  return { pointsPerSecond: rate, probes: taken.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+  return Promise.all(probes);
 }
 
-async function probe(system: System, tenant: Keys, name: string): Promise<number> {
+export function latenciesOf(takenMs: readonly number[]): Latencies {
+  const sorted = takenMs.toSorted((a, b) => a - b);
+  const at = (share: number) =>
+    Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
+  return { probes: sorted.length, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+}
+
+export async function probe(system: System, tenant: Keys, name: string): Promise<number> {
   const started = performance.now();
   const body = `${name} 1 ${Math.floor(Date.now() / 1000)}\n`;
   const response = await system.sink(tenant.writeKey, body);
