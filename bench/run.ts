@@ -2,11 +2,15 @@
 // --json is given; bench/README.md says what the fields mean.
 const benches: Record<string, () => Promise<{ run(words: string[]): Promise<void> }>> = {
   aggregate: () => import("./aggregate.ts"),
+  deaths: () => import("./deaths.ts"),
   doors: () => import("./doors.ts"),
   find: () => import("./find.ts"),
   ingest: () => import("./ingest.ts"),
+  limits: () => import("./limits.ts"),
   record: () => import("./record.ts"),
+  refusing: () => import("./refusing.ts"),
   replay: () => import("./replay.ts"),
+  skip: () => import("./skip.ts"),
   store: () => import("./store.ts"),
   year: () => import("./year.ts"),
 };
