@@ -39,13 +39,26 @@ export function entryUrl(path: string): URL {
 
 export const startThread: StartHosted = (task, onMessage) => {
   const cell = new ActorCell();
-  const { heapMb } = task.settings;
   const entry = entryOf(task);
-  const worker = new Worker(entryUrl(`../workers/${entry}`), {
-    workerData: { ...task, cell: cell.buffer } satisfies ShardThreadData,
-    name: `${entry}-${task.shard}`,
+  const workerData: ShardThreadData = { ...task, cell: cell.buffer };
+  const worker = newWorker(entry, `${entry}-${task.shard}`, task.settings.heapMb, workerData);
+  return hostOf(worker, cell, task.settings.heapMb, onMessage);
+};
+
+export function newWorker(entry: string, name: string, heapMb: number, workerData: unknown): Worker {
+  return new Worker(entryUrl(`../workers/${entry}`), {
+    workerData,
+    name,
     resourceLimits: { maxOldGenerationSizeMb: heapMb },
   });
+}
+
+export function hostOf(
+  worker: Worker,
+  cell: ActorCell,
+  heapMb: number,
+  onMessage: (message: FromShard) => void,
+): Hosted {
   const id = worker.threadId;
   let thrown: Death | undefined;
   worker.on("message", onMessage);
@@ -65,7 +78,7 @@ export const startThread: StartHosted = (task, onMessage) => {
       );
     }),
   };
-};
+}
 
 function entryOf({ fill, replay }: ShardTask): string {
   if (replay !== undefined) return "replaying";

@@ -7,7 +7,7 @@ import type { FirstDeed, SeriesLimitsTold } from "../workers/messages.ts";
 import { Child } from "./child.ts";
 import type { ChildParts, DeedResult, ShardStatus } from "./child-parts.ts";
 import { startProcess } from "./hosted-process.ts";
-import { startThread } from "./hosted.ts";
+import { SpareThread } from "./spare-thread.ts";
 import type { Question, Requested } from "./requests.ts";
 import { decodeWish, type ShardWish } from "./shard-wish.ts";
 
@@ -25,12 +25,15 @@ export class Supervisor {
   readonly #children = new Map<number, Child>();
   readonly #wishes = new Map<number, ShardWish>();
   #mapVersion = 0;
+  readonly #spare: SpareThread;
   #stopping = false;
   /** Nobody is refused before the directory is known. */
   #limits: SeriesLimitsTold = { standard: "off", tenants: [] };
 
   constructor(options: SupervisorOptions) {
-    const hosts = options.hosts ?? { thread: startThread, process: startProcess };
+    const spare = new SpareThread(options);
+    this.#spare = spare;
+    const hosts = options.hosts ?? { thread: spare.start, process: startProcess };
     this.#parts = { ...options, hosts, limits: () => this.#limits };
   }
 
@@ -127,6 +130,7 @@ export class Supervisor {
   async stop(withinMs: number): Promise<void> {
     this.#stopping = true;
     await Promise.all([...this.#children.values()].map((child) => child.stop(withinMs)));
+    await this.#spare.close();
   }
 }
 

@@ -31,6 +31,11 @@ export interface ShardThreadData extends ShardTask {
   cell: SharedArrayBuffer;
 }
 
+/** A spare thread gets its task, as ShardThreadData, by message, and is then woken by another number in here than 0. */
+export interface SpareThreadData {
+  spare: Int32Array;
+}
+
 /** Points a second. */
 export type JobRate = number | "full";
 export type FillRate = JobRate;

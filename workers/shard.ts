@@ -1,19 +1,20 @@
 // Entry of an actor's thread: its own NATS connection, its own store, one shard.
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { assert } from "../src/base/assert.ts";
 import { ActorCell } from "../src/base/actor-cell.ts";
 import { Backoff } from "../src/base/backoff.ts";
 import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
 import { clock, openLaneThread, random } from "./lane-thread.ts";
-import type { Chore, ChoreDone, FromShard, ShardThreadData, ToShard } from "./messages.ts";
+import type { Chore, ChoreDone, FromShard, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
+import { awaitTask } from "./spare.ts";
 import { RefusedLines } from "../src/gateway/refused-lines.ts";
 import { ShardActor } from "./shard-actor.ts";
 
 const port = parentPort;
 assert(port !== null, "the actor is started as a thread");
-const task = workerData as ShardThreadData;
+const task = awaitTask(port);
 const { shard, mapVersion, instance, settings, limits, lastDeath, first, cell } = task;
 const tell = (message: FromShard): void => port.postMessage(message);
 
