@@ -61,6 +61,8 @@ export class Child {
   #lastDeath = "";
   #why = "";
   #progress: ShardProgress | undefined;
+  /** A death whose first commit afterwards is still to come, monotonic ms. */
+  #diedMs: number | undefined;
   #heardMs: number;
   /** Ends a wait for the next life. */
   #hurry = new AbortController();
@@ -284,6 +286,7 @@ export class Child {
   async #died(life: ActorLife, { cause, why }: Death): Promise<void> {
     const { clock, counters, log } = this.#parts;
     const shard = this.#shard;
+    this.#diedMs ??= clock.monotonicMs();
     this.#deaths++;
     this.#lastDeath = why;
     this.#why = why;
@@ -338,6 +341,7 @@ export class Child {
         publishProgress(counters, shard, message, this.#progress);
         this.#rate.add(grown(message.points, this.#progress?.points), this.#heardMs);
         this.#progress = message;
+        this.#isBack(message);
         this.#backToThread(life, message);
         return;
       case "fenced":
@@ -360,6 +364,19 @@ export class Child {
       default:
         message satisfies never;
     }
+  }
+
+  /** What a death has cost is over with the first commit after it. */
+  #isBack({ commits }: ShardProgress): void {
+    if (this.#diedMs === undefined || commits === 0) return;
+    const { clock, counters, log } = this.#parts;
+    const shard = this.#shard;
+    const afterMs = Math.round(clock.monotonicMs() - this.#diedMs);
+    this.#diedMs = undefined;
+    counters.gauge("shard_recovery_ms", "From the last death to the first commit after it, ms", {
+      shard,
+    }).value = afterMs;
+    log.info({ shard, afterMs }, "shard commits again");
   }
 
   #deedDone(told: Told): void {
