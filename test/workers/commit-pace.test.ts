@@ -17,11 +17,12 @@ function f(commits: Committed[], expected: number[], leastMs = 200): void {
 }
 
 test("T1: points are visible soon, and slow commits take a quarter of the time at most", () => {
-  assert.equal(new CommitPace(200).intervalMs, 200);
+  const took = (...each: number[]) => each.map((tookMs) => ({ ...quiet, tookMs }));
   f([quiet, quiet], [200, 200]);
-  f([{ ...quiet, tookMs: 100 }], [400]);
-  f([{ ...quiet, tookMs: 5000 }], [1000]);
-  f([{ ...quiet, tookMs: 5000 }], [60_000], 60_000);
+  f(took(100, 100), [200, 400]);
+  f(took(5, 5000, 5), [200, 200, 200]);
+  f(took(5000, 5000), [200, 1000]);
+  f(took(5000, 5000), [60_000, 60_000], 60_000);
   f([{ ...quiet, points: 0, rows: 0, sinceMs: 0 }], [200]);
 });
 
@@ -38,4 +39,9 @@ test("T3: to three seconds where frames wait", () => {
 
 test("T4: and back at once", () => {
   f([behind, behind, behind, behind, quiet], [400, 800, 1600, 3000, 200]);
+});
+
+test("T5: the first commit after a start comes at once", () => {
+  assert.equal(new CommitPace(200).intervalMs, 20);
+  assert.equal(new CommitPace(5).intervalMs, 5);
 });
