@@ -235,7 +235,7 @@ class MemoryShard implements ShardStore {
     const { state, rows, staged, series, expiryDay } = this.#disk;
     if (epoch !== state.epoch) return { ids: new Uint32Array(), more: false };
     const today = Math.floor(nowSeconds / daySeconds);
-    const waiting = [...rows, ...staged].filter((row) => row.settled === undefined);
+    const waiting = [...rows.filter((row) => row.settled === undefined), ...staged];
     const held = new Set(waiting.map((row) => row.series));
     const ids = [...series.keys()].filter((id) => !held.has(id) && (expiryDay.get(id) ?? today) < today);
     dropSeries(this.#disk, new Set(ids));

@@ -5,7 +5,7 @@ import type { Replay } from "../../src/store/state.ts";
 import type { ClaimResult, ShardStore } from "../../src/store/store.ts";
 import type { Chance } from "./store-random-input.ts";
 import { prefixes, tenants } from "./store-random-input.ts";
-import { columns, key, type RowInput } from "./store-helpers.ts";
+import { columns, key, stateOf, type RowInput } from "./store-helpers.ts";
 
 /** Most coarsest steps of the palette divide one of these. */
 const steps = [600, 3600, 29_400, 46_800];
@@ -40,13 +40,19 @@ export class RandomReplay {
       const part = this.#part(replay);
       const result = await tested.stage(epoch, replay.id, part);
       const expected = await memory.stage(epoch, this.#memoryId, part);
-      assert(result.kind === "ok" && expected.kind === "ok");
+      if (result.kind !== "ok" || expected.kind !== "ok") {
+        assert.deepEqual(result, expected);
+        return { done: await this.#ended(tested, epoch, replay.id) };
+      }
       this.#replay = { ...replay, done: part.to, state: part.to === replay.offset ? "staged" : "building" };
       return { done: "staged", named: { part, tested: result.ids, memory: expected.ids } };
     }
     const result = await tested.swap(epoch, replay.id);
     if (result === "waiting") return { done: "swap waits" };
-    assert.equal(result, "swapped");
+    if (result !== "swapped") {
+      assert.equal(await memory.swap(epoch, this.#memoryId), result);
+      return { done: await this.#ended(tested, epoch, replay.id) };
+    }
     await settle();
     assert.equal(await memory.swap(epoch, this.#memoryId), "swapped");
     this.#replay = undefined;
@@ -76,6 +82,14 @@ export class RandomReplay {
     this.#memoryId = expected.replay.id;
     assert.deepEqual({ ...result.replay, id: 0 }, { ...expected.replay, id: 0 });
     return "replay begun";
+  }
+
+  /** Its tenant was purged, or its record is another one. */
+  async #ended(tested: ShardStore, epoch: number, id: number): Promise<string> {
+    const state = await stateOf(tested, epoch);
+    assert.ok(!state.replays.some((replay) => replay.id === id && replay.state !== "swapped"), "it is over");
+    this.#replay = undefined;
+    return "replay ended";
   }
 
   #part({ tenant, from, until, done, offset }: Replay): StagedPart {
