@@ -99,6 +99,7 @@ export class RandomReplay {
     );
     const rows = newSeries.map((_, series): RowInput => {
       const bucket = from + chance.random.below(until - from);
+      chance.newestBucket = Math.max(chance.newestBucket, bucket);
       return {
         series,
         fresh: true,

@@ -37,7 +37,7 @@ export class Life {
   readonly lived: Lived = {};
   #epoch = 0;
   #offset = 0;
-  /** receivedAtMs of the newest commit, in seconds. */
+  /** receivedAtMs of the newest commit or skip, in seconds. */
   #recorded = 0;
   readonly #sets: Record<string, RulesSince[]> = { t2: [], t3: [] };
   #rules: LadderRules = rulesOf(standard);
@@ -111,6 +111,7 @@ export class Life {
     for (const { store } of [this.#tested, this.#memory])
       assert.equal(await store.skip(this.#epoch, to, at), "ok");
     this.#offset = to;
+    this.#recorded = this.#chance.now;
   }
 
   /** Of one lane or the other. */
