@@ -371,6 +371,7 @@ export async function startApi(context: ProcessContext): Promise<Running> {
     lookup: (key) => directory.lookupKey(key),
     homes: (tenant) => allHomes(tenant, settings.shards),
     watermark: (home) => watermarks.of(home),
+    aside: (home) => watermarks.aside(home),
     ledger: (tenant, range, by) => ledgerOf(bus, tenant.id, allHomes(tenant, settings.shards), range, by),
     queries: createQueryPool({
       store: { folder: storeFolder(settings), mapBytes: budget.storeBytesPerShard },

@@ -4,7 +4,8 @@
 // H2. An error is a short sentence (or JSON, where asked for) with the right status; never a stack trace, never a key,
 //     never the text of an error of ours.
 // H3. Everything is bounded: body, targets, series, points, time, queries open at a time. What is refused is counted.
-// H4. Answers say how fresh they are: Millrace-Watermark, and Millrace-Missing where a home could not be read.
+// H4. Answers say how fresh they are: Millrace-Watermark; Millrace-Gaps where frames of a home were set aside, and
+//     Millrace-Missing where a home could not be read.
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { unreachable } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
@@ -22,6 +23,7 @@ import { Admissions } from "./admission.ts";
 import { judge, splitPrefix } from "./auth.ts";
 import type { HomeState, QueryAnswer, QueryLimits, QueryRequest, QueryRunner } from "./messages.ts";
 import { ledgerRequest } from "./ledger.ts";
+import type { Aside } from "./watermark.ts";
 import { type Params, parseParams } from "./params.ts";
 import { QueueFull } from "./pool.ts";
 import { expandRequest, findRequest, indexRequest, type Judged, renderRequest } from "./request.ts";
@@ -62,6 +64,8 @@ export interface ApiOptions {
   homes(tenant: Tenant): number[];
   /** Epoch seconds up to which this home has everything that was recorded (design.md, watermark). */
   watermark(home: HomeState): number;
+  /** Frames of this home that are not in its store yet although later ones are. */
+  aside(home: HomeState): Aside | undefined;
   /**
    * The tenant's books of whole minutes, both included, as they are sent; see docs/operating/ledger.md. Rejects with an
    * Outage.
@@ -278,6 +282,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
         count("answered", asked.kind);
         const freshness = Math.min(...answer.homes.map((home) => options.watermark(home)));
         reply.header("millrace-watermark", Math.max(0, Math.floor(freshness)));
+        const gaps = gapsText(answer.homes.flatMap((home) => options.aside(home) ?? []));
+        if (gaps !== undefined) reply.header("millrace-gaps", gaps);
         if (answer.missing.length > 0) {
           reply.header("millrace-missing", answer.missing.join(","));
           counters.counter("api_homes_missing_total", "stores that an answer had to do without").value +=
@@ -383,6 +389,15 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       await options.queries.close();
     },
   };
+}
+
+/** All homes together: how many frames, and between which times they came as far as that is known. */
+function gapsText(asides: readonly Aside[]): string | undefined {
+  if (asides.length === 0) return undefined;
+  const frames = asides.reduce((sum, aside) => sum + aside.frames, 0);
+  const from = Math.min(...asides.map((aside) => aside.from ?? Number.NaN));
+  const until = Math.max(...asides.map((aside) => aside.until ?? Number.NaN));
+  return [`${frames}`, ...(Number.isNaN(from + until) ? [] : [`from=${from}`, `until=${until}`])].join("; ");
 }
 
 function queryTextOf(request: FastifyRequest): string {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Aside } from "../../src/api/watermark.ts";
 import type { Snapshot } from "../../src/store/store.ts";
 import { snapshotOf } from "./fixture.ts";
 import { localRunner } from "./query.ts";
@@ -250,4 +251,28 @@ test("the watermark is the lowest of the homes; a home that is missing is named"
   await f([5], 200, now - 9);
   await f([1, 5, 7], 200, now - 9, "1,7");
   await f([1, 7], 503);
+});
+
+test("what was set aside is said: frames of all homes, and between which times they came", async () => {
+  const snapshots = new Map([2, 5, 8].map((shard) => [shard, snapshotOf(content)]));
+  const asides = new Map<number, Aside>([
+    [2, { frames: 3, from: now - 90, until: now - 80 }],
+    [5, { frames: 10, from: now - 70, until: now - 60 }],
+  ]);
+  const f = async (homes: number[], said: string | undefined) => {
+    const { api } = await start({
+      homes: () => homes,
+      queries: localRunner(snapshots),
+      aside: ({ shard }) => asides.get(shard),
+    });
+    const answer = await api.app.inject({ url: `/render?target=solo&${range}`, headers: bearer });
+    assert.equal(answer.statusCode, 200, answer.body);
+    assert.equal(answer.headers["millrace-gaps"], said);
+    await api.close();
+  };
+  await f([8], undefined);
+  await f([2, 8], `3; from=${now - 90}; until=${now - 80}`);
+  await f([2, 5, 8], `13; from=${now - 90}; until=${now - 60}`);
+  asides.set(8, { frames: 1, from: undefined, until: undefined });
+  await f([2, 8], "4");
 });

@@ -55,6 +55,7 @@ export async function start(options: Partial<ApiOptions> = {}): Promise<Started>
     },
     homes: () => [0],
     watermark: (home) => home.frameTimeMs / 1000,
+    aside: () => undefined,
     ledger: () => Promise.resolve({}),
     queries: localRunner(new Map([[0, snapshotOf(content, { frameTimeMs: (now - 5) * 1000 })]])),
     health: () => ({ healthy: true, detail: { nats: "connected" } }),

@@ -38,3 +38,65 @@ test("W1, W2: now where everything recorded is in the store, else the time of th
   await settle();
   await stopped;
 });
+
+test("W3: how many frames are set aside, and once it is known between which times they came", async () => {
+  const clock = new ManualClock();
+  const bus = createMemoryBus({ clock, random: seededRandom(6) });
+  const { incarnation } = await bus.ensureStream(0, { bytesMax: 1e9, duplicateWindowMs: 1000 });
+  const cameMs = [0]; // by sequence
+  for (let n = 1; n <= 9; n++) {
+    await clock.pass(10_000);
+    cameMs.push(clock.nowMs());
+    await bus.publish(0, String(n), Buffer.from("a"));
+  }
+  const watermarks = new Watermarks(bus, 1, clock);
+  watermarks.start();
+  const f = async (
+    gaps: [number, number][],
+    frames: number,
+    from: number | undefined,
+    until: number | undefined,
+  ) => {
+    const at = (n: number | undefined, round: (x: number) => number) =>
+      n === undefined ? undefined : round((cameMs[n] ?? 0) / 1000);
+    assert.deepEqual(watermarks.aside({ shard: 0, incarnation, gaps }), {
+      frames,
+      from: at(from, Math.floor),
+      until: at(until, Math.ceil),
+    });
+    await clock.pass(1000);
+  };
+  assert.equal(watermarks.aside({ shard: 0, incarnation, gaps: [] }), undefined);
+  await f([[2, 4]], 3, undefined, undefined);
+  await f([[2, 4]], 3, 2, 4);
+  await f([[3, 4]], 2, 2, 4); // it shrinks: since when it is so is not asked again
+  await f(
+    [
+      [3, 4],
+      [7, 8],
+    ],
+    4,
+    2,
+    undefined,
+  );
+  await f(
+    [
+      [3, 4],
+      [7, 8],
+    ],
+    4,
+    2,
+    8,
+  );
+  await f([[7, 8]], 2, 2, 8);
+  assert.equal(watermarks.aside({ shard: 0, incarnation, gaps: [] }), undefined);
+  await f([[9, 9]], 1, undefined, undefined);
+  await f([[9, 9]], 1, 9, 9);
+  assert.equal(watermarks.aside({ shard: 0, incarnation: "another", gaps: [[9, 9]] })?.from, undefined);
+  await clock.pass(1000);
+  const other = watermarks.aside({ shard: 0, incarnation: "another", gaps: [[9, 9]] });
+  assert.equal(other?.from, undefined, "the times are of another record");
+  const stopped = watermarks.stop();
+  await settle();
+  await stopped;
+});
