@@ -1,14 +1,13 @@
 // A tenant's books, asked of the shards that hold its history: for the command line and for the api.
 import type { Bus } from "../src/bus/bus.ts";
 import type { QueuedRow } from "../src/store/books.ts";
-import type { LedgerRow } from "../src/store/store.ts";
+import type { LedgerRow, ShardState } from "../src/store/store.ts";
 import { askShard } from "./ask-shard.ts";
 
 /** What one shard said of a stretch of minutes. */
-export interface ShardLedger {
+export interface ShardLedger extends Pick<ShardState, "offset" | "gaps" | "parts"> {
   shard: number;
-  /** The store's offset when `rows` were read. */
-  offset: number;
+  /** Of the frames up to the offset, without those in gaps and the rest of those that are committed in part. */
   rows: LedgerRow[];
   queued: QueuedRow[];
   /** There is more queued than could be counted in the time. */
@@ -50,10 +49,20 @@ export async function askLedger(
         asked.unasked.push({ shard, why });
         break;
       }
-      const { offset, rows, queuedMore, rowsMore } = answer;
+      const { offset, gaps, parts, rows, queuedMore, rowsMore } = answer;
       const end = rowsMore ? (rows.at(-1)?.minute ?? until) : until;
       const within = answer.queued.filter(({ minute }) => minute <= end);
-      asked.parts.push({ shard, offset, rows, queued: within, queuedMore, from: at, until: end });
+      asked.parts.push({
+        shard,
+        offset,
+        gaps,
+        parts,
+        rows,
+        queued: within,
+        queuedMore,
+        from: at,
+        until: end,
+      });
       at = end + 60;
     }
   }

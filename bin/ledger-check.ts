@@ -1,26 +1,27 @@
 // `millrace ledger --check`: counts the record against the ledger.
 //
-// C1. Both sides are of the same frames: a shard's record is counted up to some offset, then each tenant's rows are
-//     asked for, which come with the offset they are of, then the record is counted on up to that one.
+// C1. Both sides are of the same frames: each tenant's rows come with the place that they are of, and the record is
+//     counted on up to that place (counted-record.ts).
 // C2. Only minutes that the record holds whole are compared: what was trimmed can't be counted again.
 // C3. Exit code 0: they agree, and every line of the ledger balances. 1: they don't. 2: something could not be counted.
 import type { Bus, StreamState } from "../src/bus/bus.ts";
-import { readRange } from "../src/bus/read-range.ts";
 import { isOutage, messageOf } from "../src/base/errors.ts";
 import { booksOf } from "../src/store/books.ts";
 import { listTenants } from "../src/tenant/admin.ts";
 import { askLedger, type ShardLedger } from "./ask-ledger.ts";
 import { exitUnbalanced, exitUnknown } from "./ledger.ts";
+import { CountedRecord } from "./counted-record.ts";
 import { clock } from "./process.ts";
 import { Recount, type Difference } from "./recount.ts";
 import { find, say, withDirectory, type Flags, type Output } from "./directory.ts";
 
-const wholeRecord = { bytesMax: Number.POSITIVE_INFINITY, msMax: 6 * 3600_000 };
 /** A gateway's clock may be this far from the broker's. */
 const clockMarginSeconds = 60;
 const shownMost = 20;
 /** Far beyond any minute. */
 const lastMinute = 2 ** 32 - 1 - ((2 ** 32 - 1) % 60);
+
+const wentBack = "its place in the record went back while it was counted: try again";
 
 interface Checked {
   shard: number;
@@ -63,30 +64,25 @@ async function checkShard(
   known: ReadonlySet<string>,
   only: ReadonlySet<string> | undefined,
 ): Promise<Checked | string> {
-  const recount = new Recount();
   const stream = await bus.streamState(shard);
   const from = await comparedFrom(bus, shard, stream);
-
-  // Any tenant's answer says where the shard's offset is.
+  const recount = new Recount();
+  const counted = new CountedRecord(bus, clock, shard, (frame, begin, end) =>
+    recount.add(frame, only, begin, end),
+  );
+  // Any tenant's answer says where the shard is: whoever was counted up to there may have tenants that nobody knows.
   const [anyone = ""] = known;
   const now = await askLedger(bus, anyone, [shard], lastMinute, lastMinute, false);
-  const offset = now.parts[0]?.offset;
-  if (offset === undefined) return now.unasked[0]?.why ?? "it did not say its offset";
-  let at = await readRange(bus, clock, shard, stream.firstSequence, offset, wholeRecord, (frame) =>
-    recount.add(frame, only),
-  );
+  const [place] = now.parts;
+  if (place === undefined) return now.unasked[0]?.why ?? "it did not say its offset";
+  if (!(await counted.upTo(place))) return wentBack;
   const differences: Difference[] = [];
   const unbalanced: Checked["unbalanced"] = [];
   for (const tenant of only ?? new Set([...known, ...recount.tenants])) {
     const asked = await askLedger(bus, tenant, [shard], from, lastMinute, false);
     if (asked.unasked[0] !== undefined) return asked.unasked[0].why;
     for (const part of asked.parts) {
-      // C1.
-      if (part.offset > at)
-        at = await readRange(bus, clock, shard, at + 1, part.offset, wholeRecord, (frame) =>
-          recount.add(frame, only),
-        );
-      if (part.offset < at) return "its offset went back while it was counted: try again";
+      if (!(await counted.upTo(part))) return wentBack;
       if (recount.isFull) return "more tenants and minutes than can be counted at once: name a tenant";
       differences.push(...recount.differences(tenant, part.rows, part));
       unbalanced.push(...unbalancedOf(tenant, part));

@@ -1,7 +1,7 @@
 // What operators ask of a shard over the bus, and what its node answers: JSON, one object each way.
 import type { RefusedLine } from "../src/gateway/refused-lines.ts";
 import type { QueuedRow } from "../src/store/books.ts";
-import type { Interval, LedgerRow, TenantSize } from "../src/store/store.ts";
+import type { FramePart, Interval, LedgerRow, TenantSize } from "../src/store/store.ts";
 import type { ShardStatus } from "./child-parts.ts";
 import type { JobAnswer, JobQuestion } from "./job-messages.ts";
 import type { LetterAnswer, LetterQuestion } from "./letter-messages.ts";
@@ -35,12 +35,14 @@ export type ControlAnswer =
   | { kind: "deleted"; count: number; more: boolean }
   | { kind: "size"; size: TenantSize; space: ShardSpace }
   /**
-   * Rows and offset of one snapshot; `queued` of the frames behind it, as far as they could be read: `queuedMore` says
-   * that there are more. `rowsMore`: the rows end before minute `until`; ask again from the last one's on.
+   * Rows and place of one snapshot; `queued` of the frames that are not in it, as far as they could be read: `queuedMore`
+   * says that there are more. `rowsMore`: the rows end before minute `until`; ask again from the last one's on.
    */
   | {
       kind: "ledger";
       offset: number;
+      gaps: Interval[];
+      parts: FramePart[];
       rows: LedgerRow[];
       rowsMore: boolean;
       queued: QueuedRow[];

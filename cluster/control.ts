@@ -160,13 +160,14 @@ export class Control {
   ): Promise<ControlAnswer> {
     const { tenant, from, until } = question;
     const { bus, clock } = this.#options;
-    const { offset, boots } = await snapshot.state();
+    const { offset, boots, gaps, parts } = await snapshot.state();
     const found = await snapshot.ledger(tenant, from, until);
     const rows = wholeMinutes(found, ledgerRowsMost);
     const queued = question.queued
-      ? await countQueued({ ...question, bus, clock, offset, boots })
+      ? await countQueued({ ...question, bus, clock, offset, boots, gaps, parts })
       : { queued: [], queuedMore: false };
-    return { kind: "ledger", offset, rows, rowsMore: rows.length < found.length, ...queued };
+    const rowsMore = rows.length < found.length;
+    return { kind: "ledger", offset, gaps, parts, rows, rowsMore, ...queued };
   }
 
   async #delete(question: Extract<TenantQuestion, { kind: "series-delete" }>): Promise<ControlAnswer> {

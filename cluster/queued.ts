@@ -1,23 +1,24 @@
-// What of a tenant is recorded and not yet committed: counted from the frames behind the offset, never as a remainder.
+// What of a tenant is recorded and not yet committed: counted from the frames behind the offset and those in gaps, never as
+// a remainder. Of a frame that is committed in part it is the rest.
 import type { Clock } from "../src/base/clock.ts";
-import type { Bus } from "../src/bus/bus.ts";
+import type { Bus, RecordedFrame } from "../src/bus/bus.ts";
 import { readRange } from "../src/bus/read-range.ts";
 import { decodeFrame, hex, type Door } from "../src/metric/frame.ts";
+import { FrameLines, receivedWithin } from "../src/metric/frame-lines.ts";
 import type { QueuedRow } from "../src/store/books.ts";
 import { addNumber, holds } from "../src/store/intervals.ts";
-import type { BootApplied, Interval } from "../src/store/store.ts";
+import type { Interval, ShardState } from "../src/store/store.ts";
 
-/** A person waits for the answer. */
-const bounds = { bytesMax: 64 << 20, msMax: 2000 };
+/** A person waits for the answer: all ranges together. */
+const bytesMost = 64 << 20;
+const msMost = 2000;
 
-export interface QueuedQuestion {
+/** `boots`: what was applied. A frame that is resent behind it is not queued again. */
+export interface QueuedQuestion extends Pick<ShardState, "offset" | "boots" | "gaps" | "parts"> {
   bus: Bus;
   clock: Clock;
   shard: number;
   tenant: string;
-  offset: number;
-  /** What was applied up to the offset: a frame that is resent behind it is not queued again. */
-  boots: readonly BootApplied[];
   /** Minutes, both included. */
   from: number;
   until: number;
@@ -26,7 +27,7 @@ export interface QueuedQuestion {
 export async function countQueued(
   asked: QueuedQuestion,
 ): Promise<{ queued: QueuedRow[]; queuedMore: boolean }> {
-  const { bus, clock, shard, tenant, offset, from, until } = asked;
+  const { bus, clock, shard, tenant, offset, gaps, parts, from, until } = asked;
   const applied = new Map<string, Interval[]>(
     asked.boots.map((boot) => [boot.boot, boot.applied.map(([a, b]) => [a, b])]),
   );
@@ -39,11 +40,26 @@ export async function countQueued(
     rows.set(key, row);
   };
   const { lastSequence } = await bus.streamState(shard);
-  const read = await readRange(bus, clock, shard, offset + 1, lastSequence, bounds, ({ data }) => {
+  const ranges: Interval[] = [...gaps, [offset + 1, lastSequence]];
+  const endMs = clock.monotonicMs() + msMost;
+  let bytes = 0;
+  for (const [first, last] of ranges) {
+    const bounds = { bytesMax: bytesMost - bytes, msMax: Math.max(0, endMs - clock.monotonicMs()) };
+    const read = await readRange(bus, clock, shard, first, last, bounds, (frame) => {
+      bytes += frame.data.length;
+      count(frame);
+    });
+    if (read < last) return { queued: [...rows.values()], queuedMore: true };
+  }
+  return { queued: [...rows.values()], queuedMore: false };
+
+  function count({ sequence, data }: RecordedFrame): void {
     const decoded = decodeFrame(data);
     if (decoded.kind !== "frame") return;
     const { identity, receivedAtMs, sections, refusals } = decoded.frame;
-    if (identity.kind === "retry") return; // received long ago: until it is applied it stands as dead
+    const done = parts.find((part) => part.sequence === sequence)?.lines ?? 0;
+    // Received long ago: until its first line is applied it stands as dead.
+    if (identity.kind === "retry" && done === 0) return;
     if (identity.kind === "boot") {
       const boot = hex(identity.boot);
       const numbers = applied.get(boot) ?? [];
@@ -52,10 +68,13 @@ export async function countQueued(
       applied.set(boot, numbers);
     }
     const minute = Math.floor(receivedAtMs / 60_000) * 60;
-    for (const section of sections)
-      if (section.tenant === tenant) add(section.door, minute, section.lineCount);
+    const lines = new FrameLines(decoded.frame);
+    for (const [number, section] of sections.entries()) {
+      if (section.tenant !== tenant) continue;
+      const rest = done === 0 ? section.lineCount : receivedWithin(lines, number, section, done, lines.total);
+      add(section.door, minute, rest);
+    }
     for (const refusal of refusals)
       if (refusal.tenant === tenant) add(refusal.door, refusal.minute, refusal.count);
-  });
-  return { queued: [...rows.values()], queuedMore: read < lastSequence };
+  }
 }

@@ -17,7 +17,7 @@ import type { RefusedLines } from "../src/gateway/refused-lines.ts";
 import type { Commit, Interval, Lane, ShardState } from "../src/store/store.ts";
 import { Applied, type Question } from "./applied.ts";
 import { Books, type Origin } from "./books.ts";
-import { FrameLines } from "./frame-lines.ts";
+import { FrameLines } from "../src/metric/frame-lines.ts";
 import {
   cutPiece,
   firstLine,

@@ -14,7 +14,7 @@ import type { RecordedFrame } from "../src/bus/bus.ts";
 import type { DecodedFrame } from "../src/metric/frame.ts";
 import type { Lane, ShardState, ShardStore, Trial, TrialRange } from "../src/store/store.ts";
 import type { Batch, BatchCounts } from "./batch.ts";
-import { FrameLines } from "./frame-lines.ts";
+import { FrameLines } from "../src/metric/frame-lines.ts";
 import { Isolation, Trials, type Step } from "./isolation.ts";
 import type { OpenFrame } from "./open-frame.ts";
 import { countPoison, whyQuarantined, type PoisonLetters } from "./poison.ts";

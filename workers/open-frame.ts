@@ -2,7 +2,7 @@
 import type { RecordedFrame } from "../src/bus/bus.ts";
 import type { Frame, Section } from "../src/metric/frame.ts";
 import type { Origin } from "./books.ts";
-import { countEnds, cutLines, type FrameLines, receivedOf } from "./frame-lines.ts";
+import { countEnds, cutLines, type FrameLines, receivedWithin } from "../src/metric/frame-lines.ts";
 
 export interface OpenFrame {
   recorded: RecordedFrame;
@@ -38,7 +38,7 @@ export function cutPiece(open: OpenFrame, section: number, from: number, to: num
   const begin = Math.max(0, from - first);
   const end = Math.min(count, to - first);
   if (begin >= end) return undefined;
-  const received = receivedOf(lineCount, count, begin, end);
+  const received = receivedWithin(open.lines, section, { lineCount }, from, to);
   return pieceOf(open, section, begin, cutLines(lines, begin, end), received);
 }
 

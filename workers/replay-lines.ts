@@ -2,7 +2,7 @@
 // store, or came there by a frame of their own.
 import type { Frame, Section } from "../src/metric/frame.ts";
 import { partsPerFrame, type Buried } from "../src/store/store.ts";
-import { cutLines, FrameLines } from "./frame-lines.ts";
+import { cutLines, FrameLines } from "../src/metric/frame-lines.ts";
 
 /** A line may end with a carriage return, which no letter has. */
 const endBytesMost = 2;

@@ -15,6 +15,24 @@ export function mergeIntervals(a: readonly Interval[], b: readonly Interval[]): 
   return out;
 }
 
+/** What of `a` is not in `b`. Both are ascending and disjoint. */
+export function withoutIntervals(a: readonly Interval[], b: readonly Interval[]): Interval[] {
+  const out: Interval[] = [];
+  let at = 0;
+  for (const [low, high] of a) {
+    let from = low;
+    while (at < b.length && (b[at] as Interval)[1] < from) at++;
+    for (let k = at; k < b.length && from <= high; k++) {
+      const [taken, end] = b[k] as Interval;
+      if (taken > high) break;
+      if (taken > from) out.push([from, taken - 1]);
+      from = Math.max(from, end + 1);
+    }
+    if (from <= high) out.push([from, high]);
+  }
+  return out;
+}
+
 /** Whether a set holds n. Bisection: a set may have many intervals after a bad night. */
 export function holds(intervals: readonly Interval[], n: number): boolean {
   let low = 0;

@@ -1,6 +1,6 @@
 // The lines of a frame, numbered through its sections from 0: so lines that are tried apart, and dead letters, have a
 // name. A section without lines has one number all the same, for its place in the books.
-import type { Frame, Section } from "../src/metric/frame.ts";
+import type { Frame, Section } from "./frame.ts";
 
 const newline = 0x0a;
 
@@ -69,6 +69,21 @@ export function cutLines(bytes: Uint8Array, from: number, to: number): Uint8Arra
 export function receivedOf(counted: number, lines: number, from: number, to: number): number {
   const upTo = (line: number) => (line >= lines ? counted : Math.min(line, counted));
   return upTo(to) - upTo(from);
+}
+
+/** What of a section, by its number, is booked as received for lines [from, to) of its frame. */
+export function receivedWithin(
+  lines: FrameLines,
+  section: number,
+  { lineCount }: Pick<Section, "lineCount">,
+  from: number,
+  to: number,
+): number {
+  const first = lines.first(section);
+  const count = lines.first(section + 1) - first;
+  const begin = Math.max(0, from - first);
+  const end = Math.min(count, to - first);
+  return begin < end ? receivedOf(lineCount, count, begin, end) : 0;
 }
 
 function skipLines(bytes: Uint8Array, from: number, lines: number): number {
