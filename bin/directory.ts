@@ -6,13 +6,12 @@ import { systemRandom } from "../src/base/random.ts";
 import { connectNats } from "../src/bus/nats.ts";
 import type { Bus, Kv } from "../src/bus/bus.ts";
 import { tenantsBucket } from "../src/bus/subjects.ts";
-import { natsUrlOf } from "../src/config/places.ts";
+import { natsUrlOf, withoutSecrets } from "../src/config/places.ts";
 import { readSettings, type SettingName, type Settings } from "../src/config/settings.ts";
 import { findTenant } from "../src/tenant/admin.ts";
 import type { Tenant } from "../src/tenant/tenant.ts";
 import { Refusal } from "./command.ts";
 import { clock, exitFinal } from "./process.ts";
-import { withoutSecrets } from "./processes.ts";
 
 export { Refusal } from "./command.ts";
 export { say, type Output } from "./say.ts";

@@ -13,7 +13,7 @@ import { natsFolder } from "../src/config/places.ts";
 import { formatAddress } from "../src/config/settings.ts";
 import { listTenants } from "../src/tenant/admin.ts";
 import { serverNeeds } from "./nats-server.ts";
-import { budgetOf } from "./processes.ts";
+import { budgetOf } from "./budget.ts";
 import { say, withDirectory, type Flags, type Output } from "./directory.ts";
 
 const secretsName = "nats-secrets.conf";

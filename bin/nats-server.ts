@@ -13,7 +13,7 @@ import { natsFolder } from "../src/config/places.ts";
 import { formatAddress, type Settings } from "../src/config/settings.ts";
 import { listen } from "../src/config/listen.ts";
 import { clock, type ProcessContext, type Running } from "./process.ts";
-import { budgetOf } from "./processes.ts";
+import { budgetOf } from "./budget.ts";
 import { projectFolder } from "./project.ts";
 
 const payloadBytesMax = 8 << 20;

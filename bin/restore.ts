@@ -16,7 +16,13 @@ import { systemRandom } from "../src/base/random.ts";
 import type { Bus, StreamBegin, StreamState } from "../src/bus/bus.ts";
 import { nodesBucket } from "../src/bus/subjects.ts";
 import { splitBudget } from "../src/config/limits.ts";
-import { natsFolder, restoredFile, restoringFile, storeFolder } from "../src/config/places.ts";
+import {
+  natsFolder,
+  restoredFile,
+  restoringFile,
+  storeFolder,
+  withoutSecrets,
+} from "../src/config/places.ts";
 import { readSettings, type Settings } from "../src/config/settings.ts";
 import { encodeRestored } from "../cluster/restored.ts";
 import { beatTtlMs } from "../cluster/coordinator.ts";
@@ -40,7 +46,6 @@ import { Refusal, runCommand, type Say } from "./command.ts";
 import { lockHome } from "./home.ts";
 import { endLeftover } from "./nats-server.ts";
 import { clock } from "./process.ts";
-import { withoutSecrets } from "./processes.ts";
 import type { Flags, Output } from "./directory.ts";
 
 export interface RestoreOptions {

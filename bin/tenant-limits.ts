@@ -1,28 +1,12 @@
 // `millrace tenant limits NAME`: what a tenant may send, where that comes from, and how to change it.
-import { isLimit, limitBounds, type LimitName, limitNames } from "../src/tenant/limits.ts";
+import { isLimit, limitNames } from "../src/tenant/limits.ts";
 import { withAdmin } from "./admin/client.ts";
 import type { LimitsShown, PolicyOutcome } from "./admin/policy-verbs.ts";
 import { Refusal } from "./command.ts";
 import type { Flags } from "./directory.ts";
 import { say, type Output } from "./say.ts";
+import { kindsOf, limitWords } from "./limit-flags.ts";
 import { pathOf } from "./tenant.ts";
-
-const words = {
-  pointsPerSecond: { flag: "points-per-second", unit: "points a second, over all gateways" },
-  series: { flag: "series", unit: "living series, in each shard the tenant is or was at home on" },
-  nameBytes: { flag: "name-bytes", unit: "bytes of a name, tags included" },
-  tags: { flag: "tags", unit: "tags of a name" },
-} as const satisfies Record<LimitName, { flag: string; unit: string }>;
-
-export const limitFlags = limitNames.map((name) => ({
-  flag: `--${words[name].flag} <n>`,
-  help: `most ${words[name].unit}: ${kindsOf(name)}`,
-}));
-
-function kindsOf(name: LimitName): string {
-  const [least, most, maybeOff] = limitBounds[name];
-  return `${least} to ${most}, ${maybeOff ? "off or default" : "or default"}`;
-}
 
 /** `options`: as commander has them, by the limits' names. */
 export async function tenantLimits(
@@ -43,7 +27,7 @@ export async function tenantLimits(
       `limits of ${shown.name}`,
       ...rows.map(
         ({ limit, value, from }) =>
-          `  ${words[limit].flag.padEnd(17)}  ${String(value).padStart(10)}  ${from.padEnd(8)}  ${words[limit].unit}`,
+          `  ${limitWords[limit].flag.padEnd(17)}  ${String(value).padStart(10)}  ${from.padEnd(8)}  ${limitWords[limit].unit}`,
       ),
     ]);
   });
@@ -56,7 +40,7 @@ function readChange(options: Record<string, unknown>): Record<string, unknown> {
     if (typeof said !== "string") continue;
     const value = said === "off" || said === "default" ? said : /^\d+$/.test(said) ? Number(said) : said;
     if (value !== "default" && !isLimit(name, value))
-      throw new Refusal(`--${words[name].flag} is ${said}: give ${kindsOf(name)}`);
+      throw new Refusal(`--${limitWords[name].flag} is ${said}: give ${kindsOf(name)}`);
     change[name] = value;
   }
   return change;

@@ -23,7 +23,7 @@ import {
 import { demoTenant, type Demo } from "./demo.ts";
 import { lockHome, refuseHalfRestored } from "./home.ts";
 import { clock, exitFinal, type FromChild } from "./process.ts";
-import { checkedBudget } from "./processes.ts";
+import { checkedBudget } from "./budget.ts";
 import { parseProcfile, type ProcfileEntry } from "./procfile.ts";
 import { projectFolder } from "./project.ts";
 

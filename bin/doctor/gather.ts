@@ -9,7 +9,7 @@ import { systemRandom } from "../../src/base/random.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { connectNats } from "../../src/bus/nats.ts";
 import { gatewayControlSubject, metricsSubject, streamName, tenantsBucket } from "../../src/bus/subjects.ts";
-import { natsUrlOf } from "../../src/config/places.ts";
+import { natsUrlOf, withoutSecrets } from "../../src/config/places.ts";
 import { formatAddress, type Address, type Settings } from "../../src/config/settings.ts";
 import { decodeGatewayAnswer, type GatewayQuestion } from "../../src/gateway/questions.ts";
 import { listTenants } from "../../src/tenant/admin.ts";
@@ -18,7 +18,6 @@ import type { Tenant } from "../../src/tenant/tenant.ts";
 import { askShard } from "../ask-shard.ts";
 import { ledgerOf } from "../ledger.ts";
 import { clock } from "../process.ts";
-import { withoutSecrets } from "../processes.ts";
 import type { Facts, ProcessFacts, ShardFacts } from "./facts.ts";
 
 const connectMsMax = 4000;

@@ -48,3 +48,8 @@ export function lockFile(settings: At): string {
 export function natsUrlOf(settings: Pick<Settings, "natsUrl" | "natsListen">): string {
   return settings.natsUrl === "" ? `nats://${formatAddress(settings.natsListen)}` : settings.natsUrl;
 }
+
+/** A URL for the log. */
+export function withoutSecrets(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, "//");
+}
