@@ -15,9 +15,16 @@ export class RandomReplay {
   #replay: Replay | undefined;
   /** Ids count what one engine began and the other one refused, too. */
   #memoryId = 0;
+  /** Points of the replay under way, by series. */
+  readonly #staged = new Map<string, number>();
 
   constructor(chance: Chance) {
     this.#chance = chance;
+  }
+
+  /** Points that are staged of a series. */
+  stagedOf(tenant: string, name: string): number {
+    return this.#replay?.tenant === tenant ? (this.#staged.get(name) ?? 0) : 0;
   }
 
   /** One thing that may be done for a replay; what it was. `settle`: the memory engine's upkeep. */
@@ -79,6 +86,7 @@ export class RandomReplay {
       return "replay refused by one";
     }
     this.#replay = result.replay;
+    this.#staged.clear();
     this.#memoryId = expected.replay.id;
     assert.deepEqual({ ...result.replay, id: 0 }, { ...expected.replay, id: 0 });
     return "replay begun";
@@ -97,16 +105,19 @@ export class RandomReplay {
     const newSeries = Array.from({ length: chance.random.below(20) }, () =>
       key(`${chance.pick(prefixes)}.s${chance.random.below(24)}`, tenant),
     );
-    const rows = newSeries.map((_, series): RowInput => {
+    const rows = newSeries.map(({ name }, series): RowInput => {
       const bucket = from + chance.random.below(until - from);
       chance.newestBucket = Math.max(chance.newestBucket, bucket);
-      return {
+      const row = {
         series,
         fresh: true,
         bucket,
         sum: chance.random.below(800) / 8,
         points: 1 + chance.random.below(3),
       };
+      const text = Buffer.from(name).toString();
+      this.#staged.set(text, (this.#staged.get(text) ?? 0) + row.points);
+      return row;
     });
     const to = Math.min(offset, done + 1 + chance.random.below(offset));
     return { from: done, to, newSeries, deltas: columns(rows) };

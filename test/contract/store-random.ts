@@ -326,6 +326,8 @@ export class Life {
       );
       const read = storedOutput(name);
       const shown = read === undefined ? name : read.read(read.node === "\u0001t" ? "mean_1" : "count");
+      const staged = this.#replays.stagedOf(tenant, name);
+      this.#orphans.set(tenant, (this.#orphans.get(tenant) ?? 0) + staged);
       if (!must.has(pair.memory)) await this.#memory.store.deleteSeries(this.#epoch, tenant, shown, 1);
       this.#drop([pair.tested]);
       this.#count("retired");
