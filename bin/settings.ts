@@ -19,7 +19,7 @@ export function settingsMarkdown(): string {
   );
   return `# Settings
 
-Each setting is an environment variable, a flag of every command and a key of \`millrace.json\` in \`MILLRACE_HOME\`.
+Each setting is an environment variable, a flag of every command that reads settings and a key of \`millrace.json\` in \`MILLRACE_HOME\`.
 A flag wins over the environment, the environment over the file, the file over the default. Unknown settings and
 impossible values stop the start with a sentence. This page is printed by \`millrace settings --markdown\`.
 

@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { messageOf } from "../../src/base/errors.ts";
 import { exitFinal, runProcess, type ProcessContext, type Running } from "../process.ts";
 import { projectVersion } from "../project.ts";
+import { drillNames } from "../drill/story.ts";
 import { dataCommands } from "./data.ts";
 import { operateCommands } from "./operate.ts";
 import { command, flagsOf, json, type Options, output } from "./parts.ts";
@@ -25,6 +26,10 @@ const processes: [name: string, description: string, load: () => Promise<Start>]
   ["api", "answer Graphite queries", async () => (await import("../processes/api.ts")).startApi],
 ];
 
+const exitCodes = `
+Exit codes: 0 done; 1 refused, not possible, or something is wrong; 2 it could not be told; 78 a setting is wrong, starting
+again does not help.`;
+
 /** Nothing runs before it is parsed. */
 export function buildProgram(): Command {
   const program = new Command("millrace")
@@ -32,7 +37,8 @@ export function buildProgram(): Command {
       "Graphite-compatible metrics for many tenants: recorded before it says yes, stored exactly once",
     )
     .version(projectVersion())
-    .showHelpAfterError();
+    .showHelpAfterError()
+    .addHelpText("after", exitCodes);
   processCommands(program);
   program
     .command("settings")
@@ -82,7 +88,7 @@ function nightCommands(program: Command): void {
   json(
     program
       .command("drill <name>")
-      .description("play an outage on a private system, and judge: deleted-user, ..."),
+      .description(`play an outage on a private system, and judge: ${drillNames.join(", ")}`),
   )
     .option("--short", "shorter waits")
     .action(async (name: string, options: Options) =>

@@ -2,8 +2,17 @@
 import type { MayBeLate } from "./verdict.ts";
 import type { Stage } from "./stage.ts";
 
+export const drillNames = [
+  "deleted-user",
+  "poison",
+  "stalled-shard",
+  "nats-down",
+  "disk-full",
+  "crash-loop",
+] as const;
+
 export interface Story {
-  name: string;
+  name: (typeof drillNames)[number];
   /** One sentence: what goes wrong. */
   title: string;
   mayBeLate: MayBeLate;
