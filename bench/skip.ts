@@ -1,11 +1,11 @@
 // A shard with a long backlog: skipped to live, filled behind live data, and then a tenant's time rebuilt from the record.
 //
-//   npm run bench -- skip [--backlog 10000000] [--series 10000] [--rate 20000] [--shards 4] [--json]
+//   npm run bench -- skip [--backlog 10000000] [--series 10000] [--rate 20000] [--window 1] [--shards 4] [--json]
 //
 // The real system. A shard is paused while a tenant of it sends the backlog; then it is resumed and skipped at once. The
 // backfill's rate is measured alone and beside a steady live load; how late live data is to be seen, on the shard itself
-// and on a sibling, is measured with the backfill paused and at full speed, taking turns. Points that are not there once
-// at the end are an error.
+// and on a sibling, is measured with the backfill paused and at full speed, in turns of --window seconds each
+// as long as the backlog lasts; a window in which it ends is not counted. Points that are not there once at the end are an error.
 import { parseArgs } from "node:util";
 import { System, type Keys } from "../test/harness/system.ts";
 import { round } from "./figures.ts";
@@ -16,9 +16,8 @@ import { latenciesOf, probeFor } from "./visible.ts";
 
 const victim = 0;
 const sibling = 1;
-const aloneSeconds = 8;
-const windowSeconds = 10;
-const turns = 3;
+const aloneSeconds = 2;
+const turnsMost = 12;
 const lookMs = 200;
 
 interface Stage {
@@ -26,6 +25,7 @@ interface Stage {
   live: Sender;
   tenants: Keys[];
   rate: number;
+  windowSeconds: number;
 }
 
 interface Probes {
@@ -40,6 +40,7 @@ export async function run(words: string[]): Promise<void> {
       backlog: { type: "string", default: "10000000" },
       series: { type: "string", default: "10000" },
       rate: { type: "string", default: "20000" },
+      window: { type: "string", default: "1" },
       shards: { type: "string", default: "4" },
       "disk-budget": { type: "string", default: "16GB" },
       json: { type: "boolean", default: false },
@@ -57,7 +58,13 @@ export async function run(words: string[]): Promise<void> {
     senders.push(live);
     const late = await startLoad(system, [behind], series, series);
     senders.push(late);
-    const stage: Stage = { system, live, tenants, rate: Number(values.rate) };
+    const stage: Stage = {
+      system,
+      live,
+      tenants,
+      rate: Number(values.rate),
+      windowSeconds: Number(values.window),
+    };
     const shard = String(victim);
 
     await system.millrace("backfill", "pause", shard);
@@ -78,7 +85,7 @@ export async function run(words: string[]): Promise<void> {
     const backfill = { alonePointsPerSecond: alone, ...(await takeTurns(stage, shard)) };
     say(`backfill: ${JSON.stringify(backfill)}`);
     await system.millrace("backfill", "resume", shard);
-    await until(async () => JSON.parse(await system.millrace("backfill", "list", "--json")).length === 0);
+    await until(() => hasDrained(system));
     const sum = async (name: string) => (await counted(system, name)).get(victim) ?? 0;
     const [lived, filled] = [await sum("shard_points_total"), await sum("fill_points_total")];
     say(`shard ${shard}: ${lived} points committed live, ${filled} behind it`);
@@ -121,6 +128,10 @@ async function tenantOn(system: System, shard: number): Promise<Keys> {
   }
 }
 
+async function hasDrained(system: System): Promise<boolean> {
+  return (JSON.parse(await system.millrace("backfill", "list", "--json")) as unknown[]).length === 0;
+}
+
 /** Doors have recorded what they took: the shard's record grows no more. */
 async function untilQuiet(system: System): Promise<void> {
   let before = -1;
@@ -160,12 +171,21 @@ async function takeTurns(stage: Stage, shard: string) {
   const paused: Probes = { own: [], sibling: [] };
   const full: Probes = { own: [], sibling: [] };
   const rates: number[] = [];
-  for (let turn = 0; turn < turns; turn++) {
-    await probe(stage, `paused${turn}`, paused);
+  for (let turn = 0; turn < turnsMost; turn++) {
+    const before: Probes = { own: [], sibling: [] };
+    const during: Probes = { own: [], sibling: [] };
+    await probe(stage, `paused${turn}`, before);
     await system.millrace("backfill", "resume", shard);
-    rates.push(await filledIn(system, () => probe(stage, `full${turn}`, full)));
+    const rate = await filledIn(system, () => probe(stage, `full${turn}`, during));
+    if (await hasDrained(system)) break;
     await system.millrace("backfill", "pause", shard);
+    rates.push(rate);
+    for (const where of ["own", "sibling"] as const) {
+      paused[where].push(...before[where]);
+      full[where].push(...during[where]);
+    }
   }
+  if (rates.length === 0) throw new Error("the backlog ended in the first window: make it longer");
   return {
     besideLivePointsPerSecond: rates,
     paused: { own: latenciesOf(paused.own), sibling: latenciesOf(paused.sibling) },
@@ -174,7 +194,11 @@ async function takeTurns(stage: Stage, shard: string) {
 }
 
 /** The live load and its probes for one window. */
-async function probe({ system, live, tenants, rate }: Stage, name: string, into: Probes): Promise<void> {
+async function probe(
+  { system, live, tenants, rate, windowSeconds }: Stage,
+  name: string,
+  into: Probes,
+): Promise<void> {
   const { done } = await live.send(rate * windowSeconds, rate);
   const probes = (shard: number) =>
     probeFor(system, tenants[shard] as Keys, `probe.${name}`, windowSeconds * 1000);
@@ -193,7 +217,7 @@ async function replayed(stage: Stage, tenant: Keys, points: number) {
   say(await system.millrace("replay", ...words, "--dry-run"));
   const started = performance.now();
   let isOver = false;
-  const rebuilt = system.millrace("replay", ...words, "--yes").then((text) => {
+  const rebuilt = system.millrace("replay", ...words, "--yes", "--watch").then((text) => {
     isOver = true;
     say(text);
     return performance.now() - started;
