@@ -2,7 +2,9 @@
 // is a frame in the record, so that it counts as everything counts: by a commit.
 //
 // L1. A letter counts once, however often it is retried: the frame names it, and the commit that closes it applies it
-//     only while it is open. Who asks twice records a second frame, which counts nothing.
+//     only while it is open. All its retries have one message id: who asks again while the broker knows it, restarts
+//     or not, records nothing, and is told so where the lines are others. For longer than that a letter is open only where
+//     its shard is as far behind: then the record has two frames, of which the first one counts.
 // L2. A letter of a tenant in quarantine is not retried before the tenant is released: it would be buried again.
 import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Bus } from "../src/bus/bus.ts";
@@ -136,7 +138,10 @@ async function retried(
         continue;
       }
       try {
-        await bus.publish(shard, messageId(shard, frame.identity), encodeFrame(frame));
+        if (!(await recorded(bus, shard, frame))) {
+          told.refused.push({ ...place, why: retriedBefore });
+          continue;
+        }
       } catch (error) {
         if (!isOutage(error)) throw error;
         told.why = `${error.code}: ${messageOf(error)}`;
@@ -147,6 +152,17 @@ async function retried(
     return told as LetterAnswer;
   });
 }
+
+/** L1. False: a retry of the letter with other lines is there already. */
+async function recorded(bus: Bus, shard: number, frame: Frame): Promise<boolean> {
+  const data = encodeFrame(frame);
+  const { duplicate, sequence } = await bus.publish(shard, messageId(shard, frame.identity), data);
+  if (!duplicate) return true;
+  const before = await bus.frameAt(shard, sequence);
+  return before !== undefined && data.equals(before.data);
+}
+
+const retriedBefore = "it was retried already, with other lines: those count, and these do not";
 
 type RetryRefused = Extract<LetterAnswer, { kind: "dead-retried" }>["refused"][number];
 

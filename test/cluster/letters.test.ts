@@ -127,6 +127,28 @@ test("a retried letter counts once, however often it is asked for; edited lines 
   n.running.actor.stop();
 });
 
+test("who retries with other lines than somebody before is told so, and those before count", async () => {
+  const n = await node();
+  await n.world.record(n.world.frame(["bad one", "b 1"]));
+  await n.world.clock.pass(2000);
+  const [letter] = await list(n);
+  assert(letter !== undefined);
+  const place = { sequence: letter.sequence, part: letter.part };
+  const told = async (lines?: string) => {
+    const { recorded, gone, refused } = await retry(n, [place], lines);
+    return `${recorded} ${gone} ${refused.map(({ why }) => why.slice(0, 22)).join()}`;
+  };
+  // Nothing moves the clock: the actor has not committed the first one yet.
+  assert.equal(await told("a 1"), "1 0 ");
+  assert.equal(await told("a 2"), "0 0 it was retried already");
+  assert.equal(await told(), "0 0 it was retried already");
+  assert.equal(await told("a 1"), "1 0 ", "the same lines: asked again after no answer");
+  await n.world.clock.pass(2000);
+  assert.equal(await told("a 2"), "0 1 ");
+  assert.deepEqual(await n.world.sums(), ["a 1 1", "b 1 1"]);
+  n.running.actor.stop();
+});
+
 test("what can't be retried says why: a tenant in quarantine, a frame that nobody can read", async () => {
   const n = await node();
   await n.world.bus.publish(0, "odd", Buffer.from("no frame"));
