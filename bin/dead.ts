@@ -8,6 +8,7 @@ import { Refusal } from "./command.ts";
 import type { Flags } from "./directory.ts";
 import { harmless } from "./refused.ts";
 import { ProgressBar, say, type Output } from "./say.ts";
+import { countDoing, countText } from "./words.ts";
 
 const pageLetters = 500;
 const refusedShownMost = 20;
@@ -44,7 +45,9 @@ export function deadList(
       );
     const open = page?.open.letters ?? 0;
     if (open > letters.length && !options.json)
-      process.stderr.write(`millrace: ${open} are open, shown are ${letters.length}\n`);
+      process.stderr.write(
+        `millrace: ${countDoing(open, "letter", "is", "are")} open, ${letters.length} of them shown\n`,
+      );
     for (const { shard, why } of page?.unasked ?? [])
       process.stderr.write(`millrace: shard ${shard} could not be asked: ${why}\n`);
     return (page?.unasked.length ?? 0) > 0 ? 1 : 0;
@@ -52,7 +55,7 @@ export function deadList(
 }
 
 function listLine({ id, tenant, door, reason, receivedAtMs, lines, text }: Letter): string {
-  const many = lines === 1 ? "" : `  (${lines} lines)`;
+  const many = lines === 1 ? "" : `  (${countText(lines, "line")})`;
   const at = new Date(receivedAtMs).toISOString();
   return (
     [id, at, tenant === "" ? "-" : tenant, door === "" ? "-" : door, reason, shortText(text)].join("  ") +
@@ -73,7 +76,7 @@ export function deadShow(id: string, output: Output, flags: Flags): Promise<void
     say(output, letter, [
       `dead letter ${letter.id}: ${reason}${detail === "" ? "" : ` (${detail})`}`,
       `of ${tenant === "" ? "nobody" : tenant}, door ${door === "" ? "-" : door}, ${kind}, received ${at}`,
-      `frame ${sequence} of shard ${shard}; ${lines} lines, ${bytes} bytes`,
+      `frame ${sequence} of shard ${shard}; ${countText(lines, "line")}, ${countText(bytes, "byte")}`,
       ...text.trimEnd().split("\n").map(harmless),
     ]);
   });
@@ -123,11 +126,13 @@ async function many(
   }
   bar.end();
   const does = verb === "retry" ? "in the record again" : "gone for good";
-  say(options, sum, [`${sum.letters} letters ${does}`]);
+  say(options, sum, [`${countText(sum.letters, "letter")} ${does}`]);
   for (const { id, why } of sum.refused.slice(0, refusedShownMost))
     process.stderr.write(`millrace: ${id}: ${why}\n`);
   if (sum.refused.length > 0)
-    process.stderr.write(`millrace: ${sum.refused.length} letters stay as they are\n`);
+    process.stderr.write(
+      `millrace: ${countDoing(sum.refused.length, "letter", "stays as it is", "stay as they are")}\n`,
+    );
   return sum.refused.length > 0 ? 1 : 0;
 }
 

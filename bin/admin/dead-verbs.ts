@@ -10,7 +10,6 @@ import type { LetterPlace } from "../../src/store/store.ts";
 import { askShard } from "../ask-shard.ts";
 import {
   allShards,
-  countText,
   flagOf,
   maybeTextOf,
   shardOf,
@@ -20,6 +19,7 @@ import {
   type OperatorOf,
 } from "./operator.ts";
 import { notDone } from "./shard-verbs.ts";
+import { countText } from "../words.ts";
 
 const url = "/v1/dead";
 /** How long one part of many may take. */

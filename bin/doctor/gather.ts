@@ -20,6 +20,7 @@ import { ledgerOf } from "../ledger.ts";
 import { clock } from "../process.ts";
 import { withoutSecrets } from "../processes.ts";
 import type { Facts, ProcessFacts, ShardFacts } from "./facts.ts";
+import { countText } from "../words.ts";
 
 const connectMsMax = 4000;
 const answerMsMax = 3000;
@@ -227,7 +228,8 @@ async function tenantFacts(bus: Bus, settings: Settings, facts: Facts): Promise<
     for (const { tenant, why } of counts.quarantined)
       facts.quarantined.push({ tenant: nameOf(tenant), shard, why });
   }
-  if (tenants.length > tenantsMost) facts.unseen.push(`the books of ${tenants.length - tenantsMost} tenants`);
+  if (tenants.length > tenantsMost)
+    facts.unseen.push(`the books of ${countText(tenants.length - tenantsMost, "tenant")}`);
   for (const tenant of tenants.slice(0, tenantsMost)) await booksFacts(bus, settings, tenant, facts);
 }
 
