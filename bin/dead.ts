@@ -1,7 +1,7 @@
 // `millrace dead ...`: lines that could not be applied: looking at them, applying them again, letting them go.
 import { readFileSync } from "node:fs";
 import { messageOf } from "../src/base/errors.ts";
-import type { DeadList, DeadPart, Letter } from "./admin/dead-verbs.ts";
+import type { DeadList, DeadPart, Letter, LetterWhole } from "./admin/dead-verbs.ts";
 import { type AdminClient, withAdmin } from "./admin/client.ts";
 import { make, type ChangeOptions } from "./change.ts";
 import { Refusal } from "./command.ts";
@@ -70,16 +70,30 @@ function shortText(text: string): string {
 
 export function deadShow(id: string, output: Output, flags: Flags): Promise<void> {
   return withAdmin(flags, async (admin) => {
-    const letter = await admin.get<Letter>(`/v1/dead/${pathOf(id)}`);
-    const { tenant, door, reason, detail, receivedAtMs, shard, sequence, bytes, lines, text, kind } = letter;
-    const at = new Date(receivedAtMs).toISOString();
-    say(output, letter, [
-      `dead letter ${letter.id}: ${reason}${detail === "" ? "" : ` (${detail})`}`,
-      `of ${tenant === "" ? "nobody" : tenant}, door ${door === "" ? "-" : door}, ${kind}, received ${at}`,
-      `frame ${sequence} of shard ${shard}; ${countText(lines, "line")}, ${countText(bytes, "byte")}`,
-      ...text.trimEnd().split("\n").map(harmless),
-    ]);
+    const letter = await admin.get<LetterWhole>(`/v1/dead/${pathOf(id)}`);
+    say(output, letter, showLines(letter));
   });
+}
+
+export function showLines(letter: LetterWhole): string[] {
+  const { id, tenant, door, reason, detail, receivedAtMs, bytes, lines, text, kind } = letter;
+  const at = new Date(receivedAtMs).toISOString();
+  return [
+    `dead letter ${id}: ${reason}${detail === "" ? "" : ` (${harmless(detail)})`}`,
+    `of ${tenant === "" ? "nobody" : tenant}, door ${door === "" ? "-" : door}, ${kind}, received ${at}`,
+    `${countText(lines, "line")}, ${countText(bytes, "byte")}; ${placeText(letter)}`,
+    ...text.trimEnd().split("\n").map(harmless),
+    ...(bytes > Buffer.byteLength(text) ? [`(and more: only the beginning is shown)`] : []),
+  ];
+}
+
+function placeText({ shard, tenant, place: { stream, frame, line, record } }: LetterWhole): string {
+  const within = tenant === "" ? "" : `line ${line} of `;
+  const where = `${within}frame ${frame} of ${stream}, shard ${shard}`;
+  if (record === "held") return `${where}, which the record holds`;
+  return record === "trimmed"
+    ? `${where}, which the record holds no more`
+    : `${where}, of the record before it was adopted`;
 }
 
 export function deadRetry(

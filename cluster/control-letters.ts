@@ -9,14 +9,16 @@
 import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import { doors, encodeFrame, frameBytesMax, messageId, type Door, type Frame } from "../src/metric/frame.ts";
-import { letterSequence } from "../src/store/eras.ts";
-import type { DeadLetter, LetterPlace, Snapshot } from "../src/store/store.ts";
+import { streamName } from "../src/bus/subjects.ts";
+import { letterSequence, placeInRecord } from "../src/store/eras.ts";
+import { partsPerFrame, type DeadLetter, type LetterPlace, type Snapshot } from "../src/store/store.ts";
 import type { Questions } from "./control.ts";
 import {
   decodeLetterQuestion,
   letterTextMost,
   listedTextMost,
   type LetterAnswer,
+  type LetterInRecord,
   type LetterQuestion,
   type LetterShown,
 } from "./letter-messages.ts";
@@ -58,7 +60,10 @@ async function answer(parts: LetterParts, question: LetterQuestion): Promise<Tol
     case "dead-show":
       return parts.read(shard, async (snapshot) => {
         const letter = await letterAt(snapshot, question.place);
-        return { kind: "dead-letter", letter: letter === undefined ? null : shown(letter, letterTextMost) };
+        if (letter === undefined) return { kind: "dead-letter", letter: null };
+        const { era } = await snapshot.progress();
+        const place = await placeOf(parts.bus, shard, era, letter);
+        return { kind: "dead-letter", letter: { ...shown(letter, letterTextMost), place } };
       });
     case "dead-counts":
       return parts.read(shard, async (snapshot) => {
@@ -89,6 +94,19 @@ async function letterAt(
 function shown({ bytes, ...letter }: DeadLetter, textMost: number): LetterShown {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, textMost)).toString("utf8");
   return { ...letter, text, bytes: bytes.length };
+}
+
+async function placeOf(
+  bus: Bus,
+  shard: number,
+  eraNow: number,
+  letter: LetterPlace,
+): Promise<LetterInRecord["place"]> {
+  const { era, sequence: frame } = placeInRecord(letter.sequence);
+  const { firstSequence } = await bus.streamState(shard);
+  const ofThis = frame < firstSequence ? "trimmed" : "held";
+  const line = (letter.part % partsPerFrame) + 1;
+  return { stream: streamName(shard), frame, line, record: era === eraNow ? ofThis : "earlier" };
 }
 
 async function dropped(

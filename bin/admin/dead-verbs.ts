@@ -5,7 +5,12 @@
 //     ends, so that letters that come meanwhile, those of lines that are dead again among them, are not taken as well.
 import { Refused, type Asked, type Verb } from "../../src/api/operate.ts";
 import { systemClock as clock } from "../../src/base/clock.ts";
-import { isPlace, lettersMost, type LetterShown } from "../../cluster/letter-messages.ts";
+import {
+  isPlace,
+  lettersMost,
+  type LetterInRecord,
+  type LetterShown,
+} from "../../cluster/letter-messages.ts";
 import type { LetterPlace } from "../../src/store/store.ts";
 import { askShard } from "../ask-shard.ts";
 import {
@@ -42,6 +47,9 @@ export interface Letter {
   bytes: number;
   text: string;
 }
+
+/** With where its first line was read. */
+export type LetterWhole = Letter & Pick<LetterInRecord, "place">;
 
 export interface DeadList {
   letters: Letter[];
@@ -135,7 +143,7 @@ async function show(operator: OperatorOf, { params }: Asked): Promise<object> {
   if (answer.kind !== "dead-letter") throw notDone(shard, answer);
   if (answer.letter === null) throw new Refused(404, `the dead letter ${id} is not open`);
   const names = new Map((await tenantsOf(at)).map((tenant) => [tenant.id, tenant.name]));
-  return letterOf(shard, answer.letter, names);
+  return { ...letterOf(shard, answer.letter, names), place: answer.letter.place };
 }
 
 async function retry(operator: OperatorOf, asked: Asked): Promise<object> {

@@ -76,7 +76,9 @@ test("letters are listed in pages, shown, counted and dropped", async () => {
   assert.equal((await list(n, { tenant: "nobody" })).length, 0);
   const show = { kind: "dead-show", shard: 0, place: { sequence, part } } as const;
   const shown = (await askShard(n.world.bus, show)) as Extract<LetterAnswer, { kind: "dead-letter" }>;
-  assert.deepEqual(shown.letter, first);
+  const { place, ...letter } = shown.letter ?? assert.fail();
+  assert.deepEqual(letter, first);
+  assert.deepEqual(place, { stream: "MR_IN_0", frame: 1, line: 2, record: "held" });
   const counts = (await askShard(n.world.bus, { kind: "dead-counts", shard: 0 })) as Extract<
     LetterAnswer,
     { kind: "dead-counts" }
@@ -188,4 +190,18 @@ test("counts say up to which sequence letters may be, in each era of the record"
   assert.equal(letters.length, 2);
   assert((letters[1]?.sequence ?? 0) > 2 ** 40, "a number of its own era");
   assert((letters[1]?.sequence ?? 0) <= (await last()), "else nobody could retry them all");
+  await n.world.bus.trim(0, 1);
+  const places = async () =>
+    await Promise.all(
+      letters.map(async ({ sequence, part }) => {
+        const show = { kind: "dead-show", shard: 0, place: { sequence, part } } as const;
+        const shown = await askShard(n.world.bus, show);
+        assert(shown.kind === "dead-letter" && shown.letter !== null);
+        const { frame, line, record } = shown.letter.place;
+        return `${frame} ${line} ${record}`;
+      }),
+    );
+  assert.deepEqual(await places(), ["1 1 earlier", "2 1 held"]);
+  await n.world.bus.trim(0, 2);
+  assert.deepEqual(await places(), ["1 1 earlier", "2 1 trimmed"]);
 });
