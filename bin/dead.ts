@@ -1,7 +1,7 @@
 // `millrace dead ...`: lines that could not be applied: looking at them, applying them again, letting them go.
 import { readFileSync } from "node:fs";
 import { messageOf } from "../src/base/errors.ts";
-import type { DeadList, DeadPart, Letter, LetterWhole } from "./admin/dead-verbs.ts";
+import type { DeadList, DeadPart, Letter, LetterWhole, Unasked } from "./admin/dead-verbs.ts";
 import { type AdminClient, withAdmin } from "./admin/client.ts";
 import { make, type ChangeOptions } from "./change.ts";
 import { Refusal } from "./command.ts";
@@ -48,10 +48,14 @@ export function deadList(
       process.stderr.write(
         `millrace: ${countDoing(open, "letter", "is", "are")} open, ${letters.length} of them shown\n`,
       );
-    for (const { shard, why } of page?.unasked ?? [])
-      process.stderr.write(`millrace: shard ${shard} could not be asked: ${why}\n`);
+    sayUnasked(page?.unasked ?? []);
     return (page?.unasked.length ?? 0) > 0 ? 1 : 0;
   });
+}
+
+function sayUnasked(unasked: readonly Unasked[]): void {
+  for (const { shard, why } of unasked)
+    process.stderr.write(`millrace: shard ${shard} could not be asked: ${why}\n`);
 }
 
 function listLine({ id, tenant, door, reason, receivedAtMs, lines, text }: Letter): string {
@@ -130,13 +134,14 @@ async function many(
   const first = { url, body: which, ...(question !== undefined && { question }) };
   let part = await make<DeadPart>(admin, first, options);
   if (part === undefined) return 0;
-  const sum = { letters: part.letters, refused: [...part.refused] };
+  const sum = { letters: part.letters, refused: [...part.refused], unasked: [...part.unasked] };
   const bar = new ProgressBar(verb === "retry" ? "retrying" : "dropping", "letters");
   while (part.next !== null) {
     bar.show(sum.letters, undefined);
     part = await admin.post<DeadPart & { done: string }>(url, { ...which, from: part.next });
     sum.letters += part.letters;
     sum.refused.push(...part.refused);
+    sum.unasked.push(...part.unasked);
   }
   bar.end();
   const does = verb === "retry" ? "in the record again" : "gone for good";
@@ -147,7 +152,8 @@ async function many(
     process.stderr.write(
       `millrace: ${countDoing(sum.refused.length, "letter", "stays as it is", "stay as they are")}\n`,
     );
-  return sum.refused.length > 0 ? 1 : 0;
+  sayUnasked(sum.unasked);
+  return sum.refused.length + sum.unasked.length > 0 ? 1 : 0;
 }
 
 function editedLines({ file, lines }: { file: string | undefined; lines: string[] }): string | undefined {
