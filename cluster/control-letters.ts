@@ -6,9 +6,11 @@
 //     or not, records nothing, and is told so where the lines are others. For longer than that a letter is open only where
 //     its shard is as far behind: then the record has two frames, of which the first one counts.
 // L2. A letter of a tenant in quarantine is not retried before the tenant is released: it would be buried again.
+// L3. A frame that nobody could read is nobody's letter: it is recorded again as it is, and the letter goes. Its lines
+//     count once, for it has the identity that it had; where it can't be read again, it is another letter.
 import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Bus } from "../src/bus/bus.ts";
-import { doors, encodeFrame, frameBytesMax, messageId, type Door, type Frame } from "../src/metric/frame.ts";
+import { doors, encodeFrame, frameBytesMax, messageId, type Door } from "../src/metric/frame.ts";
 import { streamName } from "../src/bus/subjects.ts";
 import { letterSequence, placeInRecord } from "../src/store/eras.ts";
 import { partsPerFrame, type DeadLetter, type LetterPlace, type Snapshot } from "../src/store/store.ts";
@@ -138,7 +140,7 @@ function failed({ code, why }: { code: string; why: string }): Told {
 
 /** L1. One letter after the other: some are large. */
 async function retried(
-  { bus, ...parts }: LetterParts,
+  parts: LetterParts,
   { shard, places, lines }: Extract<LetterQuestion, { kind: "dead-retry" }>,
 ): Promise<Told> {
   return parts.read(shard, async (snapshot) => {
@@ -150,14 +152,21 @@ async function retried(
         told.gone += 1;
         continue;
       }
-      const frame = held.has(letter.tenant) ? quarantined : retryFrame(letter, lines);
+      const frame = held.has(letter.tenant) ? quarantined : retriedBytes(letter, lines);
       if (typeof frame === "string") {
         told.refused.push({ ...place, why: frame });
         continue;
       }
       try {
-        if (!(await recorded(bus, shard, frame))) {
+        if (!(await recorded(parts.bus, shard, place, frame))) {
           told.refused.push({ ...place, why: retriedBefore });
+          continue;
+        }
+        // L3
+        const gone =
+          letter.tenant === "" && (await dropped(parts, { kind: "dead-drop", shard, places: [place] }));
+        if (gone !== false && gone.kind === "none") {
+          told.refused.push({ ...place, why: `${notClosed} (${gone.why})` });
           continue;
         }
       } catch (error) {
@@ -172,13 +181,17 @@ async function retried(
 }
 
 /** L1. False: a retry of the letter with other lines is there already. */
-async function recorded(bus: Bus, shard: number, frame: Frame): Promise<boolean> {
-  const data = encodeFrame(frame);
-  const { duplicate, sequence } = await bus.publish(shard, messageId(shard, frame.identity), data);
+async function recorded(bus: Bus, shard: number, place: LetterPlace, data: Buffer): Promise<boolean> {
+  const identity = { kind: "retry", letter: { ...place, reason: "", lines: 0 } } as const;
+  const { duplicate, sequence } = await bus.publish(shard, messageId(shard, identity), data);
   if (!duplicate) return true;
   const before = await bus.frameAt(shard, sequence);
   return before !== undefined && data.equals(before.data);
 }
+
+/** Keyed ids are forgotten after a day: from then on nothing but the letter's end says that it was retried. */
+const notClosed =
+  "its frame is in the record again, but the letter can't be closed: drop it, or retry it again within a day";
 
 const retriedBefore = "it was retried already, with other lines: those count, and these do not";
 
@@ -188,20 +201,22 @@ type RetryRefused = Extract<LetterAnswer, { kind: "dead-retried" }>["refused"][n
 const quarantined =
   "its tenant is in quarantine: millrace dead retry --tenant NAME ends that, and retries all";
 
-function retryFrame(letter: DeadLetter, lines: string | undefined): Frame | string {
+/** What is to be recorded, or why not. */
+function retriedBytes(letter: DeadLetter, lines: string | undefined): Buffer | string {
   const { sequence, part, reason, tenant, door, kind, receivedAtMs } = letter;
-  if (tenant === "" || !isDoor(door))
-    return "it is a frame that can't be read, and nobody's: there is nothing to retry";
+  if (tenant === "")
+    return lines === undefined ? Buffer.from(letter.bytes) : "it is a whole frame: it has no lines to edit";
+  if (!isDoor(door)) return `its door is ${door}, which this version does not know`;
   const bytes = lines === undefined ? letter.bytes : Buffer.from(lines);
   const whole = bytes.at(-1) === newline ? bytes : Buffer.concat([bytes, Buffer.of(newline)]);
   if (whole.length > frameBytesMax / 2) return `it is longer than ${frameBytesMax / 2} bytes`;
   const lineCount = lines === undefined ? letter.lines : countLines(whole);
-  return {
+  return encodeFrame({
     identity: { kind: "retry", letter: { sequence, part, reason, lines: letter.lines } },
     receivedAtMs,
     sections: [{ tenant, door, kind, lineCount, lines: whole }],
     refusals: [],
-  };
+  });
 }
 
 const newline = 0x0a;

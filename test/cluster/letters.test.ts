@@ -4,12 +4,14 @@ import { test } from "node:test";
 import { askShard } from "../../bin/ask-shard.ts";
 import { Control } from "../../cluster/control.ts";
 import type { LetterAnswer, LettersOnly } from "../../cluster/letter-messages.ts";
+import { claimed, commitOf, committed } from "../contract/store-helpers.ts";
 import { silentLog } from "../harness/log.ts";
 import { World } from "../workers/world.ts";
 
 /** A world with a shard 0 whose actor runs, and a node that answers for it. */
-async function node() {
+async function node(prepare: (world: World) => Promise<void> = async () => {}) {
   const world = await World.start();
+  await prepare(world);
   const running = world.run();
   const control = new Control({
     node: "node-a",
@@ -18,7 +20,10 @@ async function node() {
       runs: (shard) => shard === 0,
       request: async (_shard, question) => {
         if (question.kind === "refused-lines") return { kind: "none", why: "not asked here" };
-        return { kind: "answered", answer: { request: 1, ...(await running.actor.chore(question)) } };
+        return running.actor.chore(question).then(
+          (done) => ({ kind: "answered", answer: { request: 1, ...done } }),
+          (error: Error) => ({ kind: "none", why: error.message }),
+        );
       },
     },
     verbs: { answer: async () => ({ kind: "none", why: "not asked here" }) },
@@ -151,20 +156,49 @@ test("who retries with other lines than somebody before is told so, and those be
   n.running.actor.stop();
 });
 
-test("what can't be retried says why: a tenant in quarantine, a frame that nobody can read", async () => {
+test("a frame that killed who looked into it is recorded again as it is, and its lines count once", async () => {
+  let data: Uint8Array = new Uint8Array();
+  const n = await node(async (world) => {
+    data = world.frame(["a 1", "b 1"]);
+    await world.record(data);
+    const store = await world.engine.openShard(0);
+    const { epoch } = await claimed(store);
+    const { incarnation } = await world.bus.streamState(0);
+    const nobody = { tenant: "", door: "", kind: "plaintext", reason: "poison", detail: "heap" } as const;
+    const dead = [{ sequence: 1, part: 0, lines: 1, receivedAtMs: 1000, bytes: data, ...nobody }];
+    await committed(store, commitOf(epoch, 0, 1, { incarnation, dead, frameTimeMs: world.clock.nowMs() }));
+  });
+  const place = { sequence: 1, part: 0 };
+  const edited = await retry(n, [place], "a 2");
+  assert.match(edited.refused[0]?.why ?? "", /no lines to edit/);
+  // The actor ends before the letter goes, and somebody asks again much later.
+  await n.world.record(data);
+  await n.world.clock.pass(2000);
+  assert.equal((await list(n)).length, 1);
+  assert.equal((await retry(n, [place])).recorded, 1);
+  await n.world.clock.pass(2000);
+  assert.deepEqual(await list(n), []);
+  assert.equal((await retry(n, [place])).gone, 1);
+  assert.deepEqual(await n.world.sums(), ["a 1 1", "b 1 1"]);
+  assert.deepEqual(await n.world.books(), ["tcp stored 2"]);
+  n.running.actor.stop();
+});
+
+test("a frame that still can't be read is another letter when it is retried", async () => {
   const n = await node();
   await n.world.bus.publish(0, "odd", Buffer.from("no frame"));
   await n.world.record(n.world.frame(["bad"], { n: 1 }));
   await n.world.clock.pass(2000);
-  const letters = await list(n);
-  assert.deepEqual(
-    letters.map(({ reason }) => reason),
-    ["corrupt-frame", "malformed"],
-  );
-  const [corrupt] = letters;
-  assert(corrupt !== undefined);
-  const { sequence, part } = corrupt;
-  assert.match((await retry(n, [{ sequence, part }])).refused[0]?.why ?? "", /can't be read/);
+  const reasons = async () => (await list(n)).map(({ sequence, reason }) => `${sequence} ${reason}`);
+  assert.deepEqual(await reasons(), ["1 corrupt-frame", "2 malformed"]);
+  assert.equal((await retry(n, [{ sequence: 1, part: 0 }])).recorded, 1);
+  await n.world.clock.pass(2000);
+  assert.deepEqual(await reasons(), ["2 malformed", "3 corrupt-frame"]);
+  n.running.actor.stop();
+  await n.running.ended;
+  const { recorded, refused } = await retry(n, [{ sequence: 3, part: 0 }]);
+  assert.equal(recorded, 0);
+  assert.match(refused[0]?.why ?? "", /in the record again, but the letter can't be closed.*not run here/);
 });
 
 test("counts say up to which sequence letters may be, in each era of the record", async () => {
