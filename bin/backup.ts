@@ -37,6 +37,7 @@ import { refuseHalfRestored } from "./home.ts";
 import { clock } from "./process.ts";
 import { projectVersion } from "./project.ts";
 import type { Flags, Output } from "./directory.ts";
+import { countText } from "./words.ts";
 
 const natsMsMax = 5000;
 const dumpMsMax = 60_000;
@@ -51,7 +52,7 @@ export async function backupCommand(folder: string, output: Output, flags: Flags
     const bytes = manifest.stores.reduce((sum, store) => sum + store.bytes, manifest.tenants.bytes);
     const seconds = Math.round((clock.monotonicMs() - started) / 100) / 10;
     const lines = [
-      `backed up ${manifest.shards} shards and the tenants to ${dir}: ${megabytes(bytes)}, ${seconds} s`,
+      `backed up ${countText(manifest.shards, "shard")} and the tenants to ${dir}: ${megabytes(bytes)}, ${seconds} s`,
     ];
     return { json: { dir, bytes, seconds, ...manifest }, lines };
   });
@@ -81,7 +82,7 @@ export async function backup(settings: Settings, dir: string, say: Say): Promise
     const dump = encodeDump(rows);
     writeDurably(join(dir, tenantsName), dump);
     written.push(tenantsName);
-    say(`tenants: ${rows.length} rows from ${from}`);
+    say(`tenants: ${countText(rows.length, "row")} from ${from}`);
     const tenants = { file: tenantsName, ...digestOf(dump), from, rows: rows.length };
     const at = new Date(clock.nowMs()).toISOString();
     const manifest = { version: projectVersion(), startedAt, at, shards, stores, tenants };

@@ -1,13 +1,14 @@
 // `millrace dead ...`: lines that could not be applied: looking at them, applying them again, letting them go.
 import { readFileSync } from "node:fs";
 import { messageOf } from "../src/base/errors.ts";
-import type { DeadList, DeadPart, Letter } from "./admin/dead-verbs.ts";
+import type { DeadList, DeadPart, Letter, LetterWhole, Unasked } from "./admin/dead-verbs.ts";
 import { type AdminClient, withAdmin } from "./admin/client.ts";
 import { make, type ChangeOptions } from "./change.ts";
 import { Refusal } from "./command.ts";
 import type { Flags } from "./directory.ts";
 import { harmless } from "./refused.ts";
 import { ProgressBar, say, type Output } from "./say.ts";
+import { countDoing, countText } from "./words.ts";
 
 const pageLetters = 500;
 const refusedShownMost = 20;
@@ -44,15 +45,21 @@ export function deadList(
       );
     const open = page?.open.letters ?? 0;
     if (open > letters.length && !options.json)
-      process.stderr.write(`millrace: ${open} are open, shown are ${letters.length}\n`);
-    for (const { shard, why } of page?.unasked ?? [])
-      process.stderr.write(`millrace: shard ${shard} could not be asked: ${why}\n`);
+      process.stderr.write(
+        `millrace: ${countDoing(open, "letter", "is", "are")} open, ${letters.length} of them shown\n`,
+      );
+    sayUnasked(page?.unasked ?? []);
     return (page?.unasked.length ?? 0) > 0 ? 1 : 0;
   });
 }
 
+function sayUnasked(unasked: readonly Unasked[]): void {
+  for (const { shard, why } of unasked)
+    process.stderr.write(`millrace: shard ${shard} could not be asked: ${why}\n`);
+}
+
 function listLine({ id, tenant, door, reason, receivedAtMs, lines, text }: Letter): string {
-  const many = lines === 1 ? "" : `  (${lines} lines)`;
+  const many = lines === 1 ? "" : `  (${countText(lines, "line")})`;
   const at = new Date(receivedAtMs).toISOString();
   return (
     [id, at, tenant === "" ? "-" : tenant, door === "" ? "-" : door, reason, shortText(text)].join("  ") +
@@ -67,16 +74,30 @@ function shortText(text: string): string {
 
 export function deadShow(id: string, output: Output, flags: Flags): Promise<void> {
   return withAdmin(flags, async (admin) => {
-    const letter = await admin.get<Letter>(`/v1/dead/${pathOf(id)}`);
-    const { tenant, door, reason, detail, receivedAtMs, shard, sequence, bytes, lines, text, kind } = letter;
-    const at = new Date(receivedAtMs).toISOString();
-    say(output, letter, [
-      `dead letter ${letter.id}: ${reason}${detail === "" ? "" : ` (${detail})`}`,
-      `of ${tenant === "" ? "nobody" : tenant}, door ${door === "" ? "-" : door}, ${kind}, received ${at}`,
-      `frame ${sequence} of shard ${shard}; ${lines} lines, ${bytes} bytes`,
-      ...text.trimEnd().split("\n").map(harmless),
-    ]);
+    const letter = await admin.get<LetterWhole>(`/v1/dead/${pathOf(id)}`);
+    say(output, letter, showLines(letter));
   });
+}
+
+export function showLines(letter: LetterWhole): string[] {
+  const { id, tenant, door, reason, detail, receivedAtMs, bytes, lines, text, kind } = letter;
+  const at = new Date(receivedAtMs).toISOString();
+  return [
+    `dead letter ${id}: ${reason}${detail === "" ? "" : ` (${harmless(detail)})`}`,
+    `of ${tenant === "" ? "nobody" : tenant}, door ${door === "" ? "-" : door}, ${kind}, received ${at}`,
+    `${countText(lines, "line")}, ${countText(bytes, "byte")}; ${placeText(letter)}`,
+    ...text.trimEnd().split("\n").map(harmless),
+    ...(bytes > Buffer.byteLength(text) ? [`(and more: only the beginning is shown)`] : []),
+  ];
+}
+
+function placeText({ shard, tenant, place: { stream, frame, line, record } }: LetterWhole): string {
+  const within = tenant === "" ? "" : `line ${line} of `;
+  const where = `${within}frame ${frame} of ${stream}, shard ${shard}`;
+  if (record === "held") return `${where}, which the record holds`;
+  return record === "trimmed"
+    ? `${where}, which the record holds no more`
+    : `${where}, of the record before it was adopted`;
 }
 
 export function deadRetry(
@@ -113,22 +134,26 @@ async function many(
   const first = { url, body: which, ...(question !== undefined && { question }) };
   let part = await make<DeadPart>(admin, first, options);
   if (part === undefined) return 0;
-  const sum = { letters: part.letters, refused: [...part.refused] };
+  const sum = { letters: part.letters, refused: [...part.refused], unasked: [...part.unasked] };
   const bar = new ProgressBar(verb === "retry" ? "retrying" : "dropping", "letters");
   while (part.next !== null) {
     bar.show(sum.letters, undefined);
     part = await admin.post<DeadPart & { done: string }>(url, { ...which, from: part.next });
     sum.letters += part.letters;
     sum.refused.push(...part.refused);
+    sum.unasked.push(...part.unasked);
   }
   bar.end();
   const does = verb === "retry" ? "in the record again" : "gone for good";
-  say(options, sum, [`${sum.letters} letters ${does}`]);
+  say(options, sum, [`${countText(sum.letters, "letter")} ${does}`]);
   for (const { id, why } of sum.refused.slice(0, refusedShownMost))
     process.stderr.write(`millrace: ${id}: ${why}\n`);
   if (sum.refused.length > 0)
-    process.stderr.write(`millrace: ${sum.refused.length} letters stay as they are\n`);
-  return sum.refused.length > 0 ? 1 : 0;
+    process.stderr.write(
+      `millrace: ${countDoing(sum.refused.length, "letter", "stays as it is", "stay as they are")}\n`,
+    );
+  sayUnasked(sum.unasked);
+  return sum.refused.length + sum.unasked.length > 0 ? 1 : 0;
 }
 
 function editedLines({ file, lines }: { file: string | undefined; lines: string[] }): string | undefined {

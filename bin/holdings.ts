@@ -3,6 +3,7 @@ import type { ShardSpace } from "../cluster/control-messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { TenantSize } from "../src/store/store.ts";
 import { askShard } from "./ask-shard.ts";
+import { countText } from "./words.ts";
 
 export interface Holdings {
   series: number;
@@ -60,7 +61,7 @@ export function holdingsText({ series, points, bytes, oldest, newest, stores, un
     ...(stores.length === 0
       ? []
       : [
-          `holds ${series} series, ${points} points, ${sizeText(bytes)}`,
+          `holds ${countText(series, "series")}, ${countText(points, "point")}, ${sizeText(bytes)}`,
           `oldest ${at(oldest)}  newest ${at(newest)}`,
         ]),
     ...stores.map(

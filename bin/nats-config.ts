@@ -15,6 +15,7 @@ import { listTenants } from "../src/tenant/admin.ts";
 import { serverNeeds } from "./nats-server.ts";
 import { budgetOf } from "./budget.ts";
 import { say, withDirectory, type Flags, type Output } from "./directory.ts";
+import { countText } from "./words.ts";
 
 const secretsName = "nats-secrets.conf";
 
@@ -73,7 +74,7 @@ ${users.join("\n")}
       output,
       { config: configFile, secrets: secretsFile, tenants: tenants.length, newPasswords: made.length },
       [
-        `${configFile}: ${tenants.length} tenants`,
+        `${configFile}: ${countText(tenants.length, "tenant")}`,
         `${secretsFile}: the passwords, ${made.length} of them new`,
         `run Millrace with MILLRACE_NATS_URL=nats://millrace:PASSWORD@HOST:PORT and MILLRACE_NATS_INGEST=subject`,
       ],

@@ -8,6 +8,7 @@ import { allHomes } from "../src/tenant/routing.ts";
 import { askShard } from "./ask-shard.ts";
 import { exitUnknown } from "./ledger.ts";
 import { find, Refusal, say, withDirectory, type Flags, type Output } from "./directory.ts";
+import { countText } from "./words.ts";
 
 /** How many gateways there are nobody knows: this long they may answer. */
 const waitMs = 1000;
@@ -82,7 +83,7 @@ export function sendersShow(options: SendersOptions, flags: Flags): Promise<void
             const whose = s.tenant === undefined ? "" : `  ${names.get(s.tenant) ?? s.tenant}`;
             const when = `${at(s.firstMs)} to ${at(s.lastMs)}`;
             const key = s.keyHash === "" ? "no key" : `key ${s.keyHash}`;
-            return `${s.address}  ${s.door}  ${s.reason}  ${key}${whose}  ${s.rate}/s, ${s.lines} lines, ${when}`;
+            return `${s.address}  ${s.door}  ${s.reason}  ${key}${whose}  ${s.rate}/s, ${countText(s.lines, "line")}, ${when}`;
           }),
     );
   });

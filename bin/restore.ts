@@ -47,6 +47,7 @@ import { lockHome } from "./home.ts";
 import { endLeftover } from "./nats-server.ts";
 import { clock } from "./process.ts";
 import type { Flags, Output } from "./directory.ts";
+import { countText } from "./words.ts";
 
 export interface RestoreOptions {
   replace: boolean;
@@ -84,7 +85,7 @@ export async function restoreCommand(
         ? "the record that is there brings what came after the backup, as far as it still holds it"
         : "the next start begins a new record and puts the tenants in";
     const aside = movedAside.map((path) => `what was there lies in ${path}`);
-    return { json: result, lines: [`restored ${shards} shards to ${home}: ${next}`, ...aside] };
+    return { json: result, lines: [`restored ${countText(shards, "shard")} to ${home}: ${next}`, ...aside] };
   });
 }
 
@@ -98,7 +99,7 @@ export async function restore(
   const manifest = readManifest(dir);
   if (manifest.shards !== shards)
     throw new Refusal(
-      `${dir} holds ${manifest.shards} shards, but MILLRACE_SHARDS is ${shards}: tenants are spread over them. ` +
+      `${dir} holds ${countText(manifest.shards, "shard")}, but MILLRACE_SHARDS is ${shards}: tenants are spread over them. ` +
         `Set MILLRACE_SHARDS=${manifest.shards}.`,
     );
   const lock = lockHome(home);

@@ -1,10 +1,10 @@
 // `millrace shard ...`: how each shard is, and putting one right while its siblings go on.
 import { withAdmin } from "./admin/client.ts";
-import { countText, spanText } from "./admin/operator.ts";
 import type { ShardRow } from "./admin/shard-verbs.ts";
 import { makeAndSay, table, type ChangeOptions } from "./change.ts";
 import type { Flags } from "./directory.ts";
 import { say, type Output } from "./say.ts";
+import { countText, spanText } from "./words.ts";
 
 export type ShardVerb = "restart" | "pause" | "resume" | "skip" | "adopt";
 
@@ -54,7 +54,9 @@ function showText(row: ShardRow): string[] {
           `failed since ${new Date(wish.failed.atMs).toISOString()} (${wish.failed.code}): ${wish.failed.why}`,
         ]),
     ...(wish.backfill.paused ? ["its backfill is paused by an operator: millrace backfill resume"] : []),
-    ...(wish.backfill.rate === "full" ? [] : [`its backfill takes at most ${wish.backfill.rate} points/s`]),
+    ...(wish.backfill.rate === "full"
+      ? []
+      : [`its backfill takes at most ${countText(wish.backfill.rate, "point")}/s`]),
   ];
   if (!("queued" in row)) return [`shard ${row.shard} is ${row.state}${why}`, ...wished];
   const { offset, last, queued, behindMs, gaps, quarantined } = row;
@@ -63,7 +65,7 @@ function showText(row: ShardRow): string[] {
   const died = `${countText(row.restarts, "restart")}, ${countText(row.deaths, "death")}`;
   return [
     `shard ${row.shard} is ${row.state}${why}`,
-    `offset ${offset ?? "?"} of ${last ?? "?"}; ${behind} behind; ${Math.round(row.pointsPerSecond)} points/s`,
+    `offset ${offset ?? "?"} of ${last ?? "?"}; ${behind} behind; ${countText(row.pointsPerSecond, "point")}/s`,
     `epoch ${row.epoch ?? "?"}; runs in a ${row.hosting}, ${row.doing}; ${died}`,
     ...(row.lastDeath === "" ? [] : [`died last of: ${row.lastDeath}`]),
     ...(row.isolated ? ["isolated: frames are tried one by one until the line is found that kills"] : []),

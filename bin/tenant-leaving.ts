@@ -4,6 +4,7 @@ import type { Bus } from "../src/bus/bus.ts";
 import { askLedger } from "./ask-ledger.ts";
 import { askShard } from "./ask-shard.ts";
 import type { Unasked } from "./holdings.ts";
+import { countText, shardsText } from "./words.ts";
 
 /** What a tenant holds and sends. */
 export interface TenantWeight {
@@ -46,18 +47,18 @@ export async function weightOf(
 export function deletePreview(name: string, weight: TenantWeight, purgeMs: number): string {
   const { pointsPerSecond, unasked } = weight;
   const rate = Math.round(pointsPerSecond);
-  const sends = rate === 0 && pointsPerSecond > 0 ? "less than 1 point/s" : `${number(rate)} points/s`;
+  const sends = rate === 0 && pointsPerSecond > 0 ? "less than 1 point/s" : `${countText(rate, "point")}/s`;
   return [
     `tenant ${name}: ${held(weight)}`,
     pointsPerSecond === 0 ? "sends nothing now" : `sends ${sends} now`,
-    ...(unasked.length > 0 ? [`${shards(unasked.map(({ shard }) => shard))} could not be asked`] : []),
+    ...(unasked.length > 0 ? [`${shardsText(unasked.map(({ shard }) => shard))} could not be asked`] : []),
     `gone for good on ${day(purgeMs)} unless undeleted`,
   ].join("; ");
 }
 
 /** The same of a purge that does not wait for the end of the grace. */
 export function purgePreview(name: string, weight: TenantWeight): string {
-  return `tenant ${name}: ${held(weight)} are gone for good from now on; nothing brings them back`;
+  return `tenant ${name}: ${held(weight)} ${weight.series === 1 ? "is" : "are"} gone for good from now on; nothing brings them back`;
 }
 
 /** How far it is; undefined: nobody has begun, or it is over. `all`: how many shards there are. */
@@ -65,15 +66,11 @@ export function purgeText(name: string, progress: PurgeProgress | undefined, all
   if (progress === undefined) return `tenant ${name}: its purge waits for a node`;
   const { done, left, series } = progress;
   const rest = Object.values(left).reduce((sum, count) => sum + count, 0);
-  return `tenant ${name}: ${done.length} of ${all} shards done, ${number(series)} series gone, ${number(rest)} known to be left`;
+  return `tenant ${name}: ${done.length} of ${all} shards done, ${countText(series, "series")} gone, ${number(rest)} known to be left`;
 }
 
 function held({ series, shards: holding }: TenantWeight): string {
-  return series === 0 ? "no series" : `${number(series)} series in ${shards(holding)}`;
-}
-
-function shards(list: readonly number[]): string {
-  return `${list.length === 1 ? "shard" : "shards"} ${list.join(", ")}`;
+  return series === 0 ? "no series" : `${countText(series, "series")} in ${shardsText(holding)}`;
 }
 
 function number(value: number): string {

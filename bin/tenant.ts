@@ -3,6 +3,7 @@ import { type AdminClient, withAdmin } from "./admin/client.ts";
 import { type Holdings, holdingsText } from "./holdings.ts";
 import type { Flags } from "./directory.ts";
 import { say, type Output } from "./say.ts";
+import { countText } from "./words.ts";
 
 interface Added {
   id: string;
@@ -58,7 +59,7 @@ function listLine({ id, name, state, keys, purgeMs, purgedMs }: Listed): string 
   const until = purgedMs ?? (state === "deleted" ? purgeMs : undefined);
   const word = purgedMs === undefined ? "until" : "purged";
   const when = until === undefined ? "" : `  ${word} ${new Date(until).toISOString()}`;
-  return `${id}  ${state.padEnd(9)}  ${String(keys).padStart(2)} keys  ${name}${when}`;
+  return `${id}  ${state.padEnd(9)}  ${countText(keys, "key").padStart(7)}  ${name}${when}`;
 }
 
 export function getTenant(admin: AdminClient, name: string): Promise<Shown> {

@@ -2,19 +2,25 @@
 // is a frame in the record, so that it counts as everything counts: by a commit.
 //
 // L1. A letter counts once, however often it is retried: the frame names it, and the commit that closes it applies it
-//     only while it is open. Who asks twice records a second frame, which counts nothing.
+//     only while it is open. All its retries have one message id: who asks again while the broker knows it, restarts
+//     or not, records nothing, and is told so where the lines are others. For longer than that a letter is open only where
+//     its shard is as far behind: then the record has two frames, of which the first one counts.
 // L2. A letter of a tenant in quarantine is not retried before the tenant is released: it would be buried again.
+// L3. A frame that nobody could read is nobody's letter: it is recorded again as it is, and the letter goes. Its lines
+//     count once, for it has the identity that it had; where it can't be read again, it is another letter.
 import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Bus } from "../src/bus/bus.ts";
-import { doors, encodeFrame, frameBytesMax, messageId, type Door, type Frame } from "../src/metric/frame.ts";
-import { letterSequence } from "../src/store/eras.ts";
-import type { DeadLetter, LetterPlace, Snapshot } from "../src/store/store.ts";
+import { doors, encodeFrame, frameBytesMax, messageId, type Door } from "../src/metric/frame.ts";
+import { streamName } from "../src/bus/subjects.ts";
+import { letterSequence, placeInRecord } from "../src/store/eras.ts";
+import { partsPerFrame, type DeadLetter, type LetterPlace, type Snapshot } from "../src/store/store.ts";
 import type { Questions } from "./control.ts";
 import {
   decodeLetterQuestion,
   letterTextMost,
   listedTextMost,
   type LetterAnswer,
+  type LetterInRecord,
   type LetterQuestion,
   type LetterShown,
 } from "./letter-messages.ts";
@@ -56,7 +62,10 @@ async function answer(parts: LetterParts, question: LetterQuestion): Promise<Tol
     case "dead-show":
       return parts.read(shard, async (snapshot) => {
         const letter = await letterAt(snapshot, question.place);
-        return { kind: "dead-letter", letter: letter === undefined ? null : shown(letter, letterTextMost) };
+        if (letter === undefined) return { kind: "dead-letter", letter: null };
+        const { era } = await snapshot.progress();
+        const place = await placeOf(parts.bus, shard, era, letter);
+        return { kind: "dead-letter", letter: { ...shown(letter, letterTextMost), place } };
       });
     case "dead-counts":
       return parts.read(shard, async (snapshot) => {
@@ -89,6 +98,19 @@ function shown({ bytes, ...letter }: DeadLetter, textMost: number): LetterShown 
   return { ...letter, text, bytes: bytes.length };
 }
 
+async function placeOf(
+  bus: Bus,
+  shard: number,
+  eraNow: number,
+  letter: LetterPlace,
+): Promise<LetterInRecord["place"]> {
+  const { era, sequence: frame } = placeInRecord(letter.sequence);
+  const { firstSequence } = await bus.streamState(shard);
+  const ofThis = frame < firstSequence ? "trimmed" : "held";
+  const line = (letter.part % partsPerFrame) + 1;
+  return { stream: streamName(shard), frame, line, record: era === eraNow ? ofThis : "earlier" };
+}
+
 async function dropped(
   { supervisor }: LetterParts,
   { shard, places }: Extract<LetterQuestion, { kind: "dead-drop" }>,
@@ -118,7 +140,7 @@ function failed({ code, why }: { code: string; why: string }): Told {
 
 /** L1. One letter after the other: some are large. */
 async function retried(
-  { bus, ...parts }: LetterParts,
+  parts: LetterParts,
   { shard, places, lines }: Extract<LetterQuestion, { kind: "dead-retry" }>,
 ): Promise<Told> {
   return parts.read(shard, async (snapshot) => {
@@ -130,13 +152,23 @@ async function retried(
         told.gone += 1;
         continue;
       }
-      const frame = held.has(letter.tenant) ? quarantined : retryFrame(letter, lines);
+      const frame = held.has(letter.tenant) ? quarantined : retriedBytes(letter, lines);
       if (typeof frame === "string") {
         told.refused.push({ ...place, why: frame });
         continue;
       }
       try {
-        await bus.publish(shard, messageId(shard, frame.identity), encodeFrame(frame));
+        if (!(await recorded(parts.bus, shard, place, frame))) {
+          told.refused.push({ ...place, why: retriedBefore });
+          continue;
+        }
+        // L3
+        const gone =
+          letter.tenant === "" && (await dropped(parts, { kind: "dead-drop", shard, places: [place] }));
+        if (gone !== false && gone.kind === "none") {
+          told.refused.push({ ...place, why: `${notClosed} (${gone.why})` });
+          continue;
+        }
       } catch (error) {
         if (!isOutage(error)) throw error;
         told.why = `${error.code}: ${messageOf(error)}`;
@@ -148,26 +180,43 @@ async function retried(
   });
 }
 
+/** L1. False: a retry of the letter with other lines is there already. */
+async function recorded(bus: Bus, shard: number, place: LetterPlace, data: Buffer): Promise<boolean> {
+  const identity = { kind: "retry", letter: { ...place, reason: "", lines: 0 } } as const;
+  const { duplicate, sequence } = await bus.publish(shard, messageId(shard, identity), data);
+  if (!duplicate) return true;
+  const before = await bus.frameAt(shard, sequence);
+  return before !== undefined && data.equals(before.data);
+}
+
+/** Keyed ids are forgotten after a day: from then on nothing but the letter's end says that it was retried. */
+const notClosed =
+  "its frame is in the record again, but the letter can't be closed: drop it, or retry it again within a day";
+
+const retriedBefore = "it was retried already, with other lines: those count, and these do not";
+
 type RetryRefused = Extract<LetterAnswer, { kind: "dead-retried" }>["refused"][number];
 
 /** L2. */
 const quarantined =
   "its tenant is in quarantine: millrace dead retry --tenant NAME ends that, and retries all";
 
-function retryFrame(letter: DeadLetter, lines: string | undefined): Frame | string {
+/** What is to be recorded, or why not. */
+function retriedBytes(letter: DeadLetter, lines: string | undefined): Buffer | string {
   const { sequence, part, reason, tenant, door, kind, receivedAtMs } = letter;
-  if (tenant === "" || !isDoor(door))
-    return "it is a frame that can't be read, and nobody's: there is nothing to retry";
+  if (tenant === "")
+    return lines === undefined ? Buffer.from(letter.bytes) : "it is a whole frame: it has no lines to edit";
+  if (!isDoor(door)) return `its door is ${door}, which this version does not know`;
   const bytes = lines === undefined ? letter.bytes : Buffer.from(lines);
   const whole = bytes.at(-1) === newline ? bytes : Buffer.concat([bytes, Buffer.of(newline)]);
   if (whole.length > frameBytesMax / 2) return `it is longer than ${frameBytesMax / 2} bytes`;
   const lineCount = lines === undefined ? letter.lines : countLines(whole);
-  return {
+  return encodeFrame({
     identity: { kind: "retry", letter: { sequence, part, reason, lines: letter.lines } },
     receivedAtMs,
     sections: [{ tenant, door, kind, lineCount, lines: whole }],
     refusals: [],
-  };
+  });
 }
 
 const newline = 0x0a;

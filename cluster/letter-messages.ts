@@ -35,10 +35,18 @@ export interface LetterShown extends LetterPlace {
   text: string;
 }
 
+export interface LetterInRecord extends LetterShown {
+  /** Where its first line was read: of which stream, in which frame, as which line of it, from 1. */
+  place: { stream: string; frame: number; line: number; record: (typeof recordKinds)[number] };
+}
+
+/** Whether the frame is there: still, not any more, or not in this record, which was adopted later. */
+export const recordKinds = ["held", "trimmed", "earlier"] as const;
+
 export type LetterAnswer =
   | { kind: "dead-letters"; letters: LetterShown[] }
   /** null: it is not open. */
-  | { kind: "dead-letter"; letter: LetterShown | null }
+  | { kind: "dead-letter"; letter: LetterInRecord | null }
   /** `last`: no letter of what is stored so far has a higher sequence. */
   | { kind: "dead-counts"; counts: DeadCount[]; quarantined: Quarantined[]; last: number }
   | { kind: "dead-dropped"; letters: number }

@@ -1,5 +1,5 @@
 // Takes away what deleted tenants have in this node's shards, once their grace is over: a tombstone in each shard, then
-// the series, a slice at a time, through the shards' actors.
+// the series and the dead letters, a slice at a time, through the shards' actors.
 //
 // P1. Nobody leads: each node looks after its own shards, each step may be done again, and the node that sees the last
 //     shard done closes the tenant's record. What is done is kept in KV, so a restart goes on where it was.
@@ -35,8 +35,8 @@ export interface PurgesOptions {
   log: Log;
 }
 
-/** Series of one slice: lines wait behind it. */
-const sliceSeries = 500;
+/** Series, or dead letters, of one slice: lines wait behind it. */
+const sliceMost = 500;
 /** Slices of a shard for one tenant before the next has its turn. */
 const slicesAtOnce = 20;
 const actorMs = 30_000;
@@ -57,6 +57,7 @@ export class Purges {
   readonly #options: PurgesOptions;
   readonly #stop = new AbortController();
   readonly #gone: Cell;
+  readonly #letters: Cell;
   readonly #open: Cell;
   /** Deleted or purging, of the directory's `generation`. */
   #leaving: { generation: number; tenants: Tenant[] } = { generation: -1, tenants: [] };
@@ -68,6 +69,7 @@ export class Purges {
     this.#options = options;
     const { counters } = options;
     this.#gone = counters.counter("purge_series_total", "Series of deleted tenants that were purged");
+    this.#letters = counters.counter("purge_letters_total", "Their dead letters that were removed");
     this.#open = counters.gauge("purge_tenants", "Tenants whose purge is not over");
   }
 
@@ -171,11 +173,12 @@ export class Purges {
     if ((await this.#ask(shard, { kind: "bury", tenant })) === undefined) return "unanswered";
     let inRow = 0;
     for (let slices = 0; slices < slicesAtOnce && !this.#stop.signal.aborted; slices++) {
-      const answer = await this.#ask(shard, { kind: "purge", tenant, most: sliceSeries });
+      const answer = await this.#ask(shard, { kind: "purge", tenant, most: sliceMost });
       if (answer?.kind !== "purged") return "unanswered";
       news.series += answer.series;
       news.left[shard] = answer.left;
-      inRow = answer.series < sliceSeries ? inRow + 1 : 0;
+      this.#letters.value += answer.letters;
+      inRow = Math.max(answer.series, answer.letters) < sliceMost ? inRow + 1 : 0;
       if (inRow === 2) return "done";
     }
     return "more";

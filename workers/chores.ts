@@ -78,12 +78,11 @@ export async function doChore(
     case "purge": {
       const { ids, names } = await store.purge(epoch, chore.tenant, chore.most);
       batch.drop(ids); // Q3
-      const done = {
-        kind: "purged",
-        series: names.length,
-        left: await store.tenantSeries(chore.tenant),
-      } as const;
-      return { done, isSure: names.length >= chore.most };
+      const hasRoom = names.length < chore.most;
+      const letters = hasRoom ? await store.purgeLetters(epoch, chore.tenant, chore.most) : 0;
+      const left = await store.tenantSeries(chore.tenant);
+      const done = { kind: "purged", series: names.length, letters, left } as const;
+      return { done, isSure: !hasRoom || letters >= chore.most };
     }
     default:
       return chore satisfies never;

@@ -117,7 +117,7 @@ export type ChoreDone =
   | { kind: "released" }
   | { kind: "buried" }
   /** `left`: living series of the tenant in this shard. */
-  | { kind: "purged"; series: number; left: number };
+  | { kind: "purged"; series: number; letters: number; left: number };
 
 /** What an actor is doing: waiting for another part is not dying. */
 export type ShardDoing = "starting" | "ingesting" | "waiting-store" | "waiting-bus";

@@ -102,7 +102,7 @@ export class ReplayLife {
     await this.#checkRecord();
     log.info({ shard, replay: id, tenant, done, barrier: offset }, "replay reads");
     this.#batch = this.#newBatch();
-    this.#buried = new BuriedLines(this.#reader, this.#state.era, done + 1);
+    this.#buried = new BuriedLines(this.#reader, this.#state.era, ranges[0]?.[0] ?? 1);
     for (const [from, to] of ranges) {
       const reader = new RecordReader({ shard, bus, log, onNews: () => this.#wake() });
       try {
@@ -191,9 +191,11 @@ export class ReplayLife {
     const decoded = decodeFrame(recorded.data);
     if (decoded.kind === "corrupt") return;
     const { frame } = decoded;
+    const buried = await this.#buried.of(recorded.sequence);
+    // Buried whole: nobody knows whose lines it has. Nothing of it was applied, so a copy of it may have been.
+    if (buried.some((letter) => letter.tenant === "")) return;
     const isNew = this.#seen.isNew(frame.identity, recorded.timeMs);
     if (recorded.sequence <= this.#replay.done) return; // R5
-    const buried = await this.#buried.of(recorded.sequence);
     if (!isNew || !(await this.#counts(frame))) return;
     const sections = linesOf(frame, this.#replay.tenant, buried);
     if (sections.length === 0) return;

@@ -7,10 +7,8 @@ import { cutLines, FrameLines } from "../src/metric/frame-lines.ts";
 /** A line may end with a carriage return, which no letter has. */
 const endBytesMost = 2;
 
-/** `buried`: letters of this frame. Empty: it has nothing for the replay. */
+/** `buried`: letters of this frame, which was not buried whole. Empty: it has nothing for the replay. */
 export function linesOf(frame: Frame, tenant: string, buried: readonly Buried[]): Section[] {
-  // Of a frame that was buried whole nobody knows whose lines it has.
-  if (buried.some((letter) => letter.tenant === "")) return [];
   const mine = buried.filter((letter) => letter.tenant === tenant);
   const numbers = new FrameLines(frame);
   return frame.sections.flatMap((section, i): Section[] => {

@@ -3,14 +3,19 @@
 //
 // D1. Retrying or dropping many is done in parts: each answer says where the next one goes on, and `from` on where it
 //     ends, so that letters that come meanwhile, those of lines that are dead again among them, are not taken as well.
+// D2. A shard that can't be asked costs its own letters: the others' are listed, retried or dropped all the same.
 import { Refused, type Asked, type Verb } from "../../src/api/operate.ts";
 import { systemClock as clock } from "../../src/base/clock.ts";
-import { isPlace, lettersMost, type LetterShown } from "../../cluster/letter-messages.ts";
+import {
+  isPlace,
+  lettersMost,
+  type LetterInRecord,
+  type LetterShown,
+} from "../../cluster/letter-messages.ts";
 import type { LetterPlace } from "../../src/store/store.ts";
 import { askShard } from "../ask-shard.ts";
 import {
   allShards,
-  countText,
   flagOf,
   maybeTextOf,
   shardOf,
@@ -20,6 +25,7 @@ import {
   type OperatorOf,
 } from "./operator.ts";
 import { notDone } from "./shard-verbs.ts";
+import { countText, shardsText } from "../words.ts";
 
 const url = "/v1/dead";
 /** How long one part of many may take. */
@@ -43,6 +49,9 @@ export interface Letter {
   text: string;
 }
 
+/** With where its first line was read. */
+export type LetterWhole = Letter & Pick<LetterInRecord, "place">;
+
 export interface DeadList {
   letters: Letter[];
   /** Where to go on; null: these are all. */
@@ -50,7 +59,13 @@ export interface DeadList {
   /** Of all that match, as far as shards could be asked. */
   open: { letters: number; lines: number; bytes: number };
   quarantined: { shard: number; tenant: string; sinceMs: number; why: string }[];
-  unasked: { shard: number; why: string }[];
+  unasked: Unasked[];
+}
+
+/** D2. */
+export interface Unasked {
+  shard: number;
+  why: string;
 }
 
 export interface DeadPart {
@@ -58,6 +73,8 @@ export interface DeadPart {
   letters: number;
   gone: number;
   refused: { id: string; why: string }[];
+  /** Where not all was done that could have been. */
+  unasked: Unasked[];
   /** null: that was all. */
   next: string | null;
 }
@@ -93,7 +110,7 @@ async function list(operator: OperatorOf, { query }: Asked): Promise<object> {
   const asked = allShards(at).map((shard) => askShard(at.bus, { kind: "dead-counts", shard }));
   for (const [shard, counts] of (await Promise.all(asked)).entries()) {
     if (counts.kind !== "dead-counts") {
-      answer.unasked.push({ shard, why: counts.kind === "none" ? counts.why : counts.kind });
+      answer.unasked.push({ shard, why: whyNot(counts) });
       continue;
     }
     for (const count of counts.counts.filter((each) => matches(each, only))) {
@@ -118,6 +135,7 @@ async function list(operator: OperatorOf, { query }: Asked): Promise<object> {
         only: asked,
         most: most - answer.letters.length,
       });
+      if (page.kind !== "dead-letters") answer.unasked.push({ shard, why: whyNot(page) });
       if (page.kind !== "dead-letters" || page.letters.length === 0) break;
       answer.letters.push(...page.letters.map((letter) => letterOf(shard, letter, names)));
       after = page.letters.at(-1);
@@ -135,7 +153,7 @@ async function show(operator: OperatorOf, { params }: Asked): Promise<object> {
   if (answer.kind !== "dead-letter") throw notDone(shard, answer);
   if (answer.letter === null) throw new Refused(404, `the dead letter ${id} is not open`);
   const names = new Map((await tenantsOf(at)).map((tenant) => [tenant.id, tenant.name]));
-  return letterOf(shard, answer.letter, names);
+  return { ...letterOf(shard, answer.letter, names), place: answer.letter.place };
 }
 
 async function retry(operator: OperatorOf, asked: Asked): Promise<object> {
@@ -156,7 +174,7 @@ async function retry(operator: OperatorOf, asked: Asked): Promise<object> {
   const [refused] = answer.refused;
   if (refused !== undefined) throw new Refused(409, `${id}: ${refused.why}`);
   if (answer.why !== "") throw new Refused(503, `${id}: ${answer.why}`);
-  return { done: `${id} is in the record again`, letters: 1, gone: 0, refused: [], next: null };
+  return single(`${id} is in the record again`);
 }
 
 async function drop(operator: OperatorOf, asked: Asked): Promise<object> {
@@ -169,7 +187,11 @@ async function drop(operator: OperatorOf, asked: Asked): Promise<object> {
   const answer = await askShard(at.bus, { kind: "dead-drop", shard, places: [place] });
   if (answer.kind !== "dead-dropped") throw notDone(shard, answer);
   if (answer.letters === 0) throw new Refused(404, `the dead letter ${id} is not open`);
-  return { done: `${id} is gone for good`, letters: 1, gone: 0, refused: [], next: null };
+  return single(`${id} is gone for good`);
+}
+
+function single(done: string): DeadPart {
+  return { done, letters: 1, gone: 0, refused: [], unasked: [], next: null };
 }
 
 /** D1. `from`: what the answer before said; it names the shard, the place, and where the shard's letters end. */
@@ -184,6 +206,7 @@ async function many(at: Operator, asked: Asked, verb: "retry" | "drop"): Promise
     letters: 0,
     gone: 0,
     refused: [],
+    unasked: [],
     next: maybeTextOf(asked, "from") ?? "0",
   };
   const overMs = clock.monotonicMs() + partMsMax;
@@ -193,14 +216,23 @@ async function many(at: Operator, asked: Asked, verb: "retry" | "drop"): Promise
       part.next = null;
       break;
     }
-    const end = until ?? (await beginShard(at, shard, only, verb));
-    part.next = await onePage(at, { shard, after, until: end }, only, verb, part);
+    try {
+      const end = until ?? (await beginShard(at, shard, only, verb));
+      part.next = await onePage(at, { shard, after, until: end }, only, verb, part);
+    } catch (error) {
+      if (!(error instanceof NotAsked)) throw error;
+      part.unasked.push({ shard, why: error.message }); // D2
+      part.next = String(shard + 1);
+    }
     if (clock.monotonicMs() > overMs) break;
   }
   const does = verb === "retry" ? "in the record again" : "gone for good";
   part.done = `${countText(part.letters, "letter")} ${does}`;
   return part;
 }
+
+/** D2. */
+class NotAsked extends Error {}
 
 interface Cursor {
   shard: number;
@@ -217,11 +249,11 @@ async function beginShard(
   verb: "retry" | "drop",
 ): Promise<number> {
   const counts = await askShard(at.bus, { kind: "dead-counts", shard });
-  if (counts.kind !== "dead-counts") throw notDone(shard, counts);
+  if (counts.kind !== "dead-counts") throw new NotAsked(whyNot(counts));
   const isHeld = counts.quarantined.some(({ tenant }) => tenant === only.tenant);
   if (verb === "drop" || only.tenant === undefined || !isHeld) return counts.last;
   const released = await askShard(at.bus, { kind: "dead-release", shard, tenant: only.tenant });
-  if (released.kind !== "dead-released") throw notDone(shard, released);
+  if (released.kind !== "dead-released") throw new NotAsked(whyNot(released));
   // What was buried until the release is among them.
   const now = await askShard(at.bus, { kind: "dead-counts", shard });
   return now.kind === "dead-counts" ? now.last : counts.last;
@@ -237,7 +269,7 @@ async function onePage(
 ): Promise<string | null> {
   const asked = { ...only, ...(after && { after }) };
   const page = await askShard(at.bus, { kind: "dead-list", shard, only: asked, most: 200 });
-  if (page.kind !== "dead-letters") throw notDone(shard, page);
+  if (page.kind !== "dead-letters") throw new NotAsked(whyNot(page));
   const places = page.letters
     .map(({ sequence, part: within }) => ({ sequence, part: within }))
     .filter(({ sequence }) => sequence <= until);
@@ -245,16 +277,16 @@ async function onePage(
   if (last === undefined) return String(shard + 1);
   if (verb === "drop") {
     const dropped = await askShard(at.bus, { kind: "dead-drop", shard, places });
-    if (dropped.kind !== "dead-dropped") throw notDone(shard, dropped);
+    if (dropped.kind !== "dead-dropped") throw new NotAsked(whyNot(dropped));
     part.letters += dropped.letters;
   } else {
     const retried = await askShard(at.bus, { kind: "dead-retry", shard, places });
-    if (retried.kind !== "dead-retried") throw notDone(shard, retried);
-    if (retried.why !== "") throw new Refused(503, `shard ${shard}: ${retried.why}`);
+    if (retried.kind !== "dead-retried") throw new NotAsked(whyNot(retried));
     part.letters += retried.recorded;
     part.gone += retried.gone;
     for (const { sequence, part: within, why } of retried.refused)
       part.refused.push({ id: `${shard}/${sequence}/${within}`, why });
+    if (retried.why !== "") throw new NotAsked(retried.why);
   }
   return `${shard}/${last.sequence}/${last.part}/${until}`;
 }
@@ -266,11 +298,11 @@ async function previewMany(
 ): Promise<object> {
   let letters = 0;
   let lines = 0;
-  const unasked: number[] = [];
+  const unasked: Unasked[] = [];
   for (const shard of allShards(at)) {
     const answer = await askShard(at.bus, { kind: "dead-counts", shard });
     if (answer.kind !== "dead-counts") {
-      unasked.push(shard);
+      unasked.push({ shard, why: whyNot(answer) });
       continue;
     }
     for (const count of answer.counts.filter((each) => matches(each, only))) {
@@ -279,9 +311,14 @@ async function previewMany(
     }
   }
   const would = verb === "retry" ? "would be applied again" : "would be gone for good";
-  const more = unasked.map((shard) => `; shard ${shard} could not be asked`).join("");
+  const silent = unasked.map(({ shard }) => shard);
+  const more = silent.length === 0 ? "" : `; ${shardsText(silent)} could not be asked`;
   const preview = `${countText(letters, "dead letter")} with ${countText(lines, "line")} ${would}${more}`;
   return { preview, letters, lines, unasked };
+}
+
+function whyNot(answer: { kind: string; why?: string }): string {
+  return answer.why ?? `its node answered ${answer.kind}`;
 }
 
 async function onlyOf(

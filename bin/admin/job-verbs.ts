@@ -7,7 +7,6 @@ import { changeWish, type ShardWish } from "../../cluster/shard-wish.ts";
 import { askShard } from "../ask-shard.ts";
 import {
   allShards,
-  countText,
   shardOf,
   tenantOf,
   tenantsOf,
@@ -16,6 +15,7 @@ import {
   type OperatorOf,
 } from "./operator.ts";
 import { notDone, rowOf, type ShardRow } from "./shard-verbs.ts";
+import { countDoing, countText, shardsText } from "../words.ts";
 
 /** A shard with gaps. */
 export interface BackfillRow extends FillStatus {
@@ -96,7 +96,7 @@ async function fill(
   const does = rate !== undefined ? `goes on ${speed}` : paused === true ? "pauses" : "goes on";
   if (asked.dryRun) {
     const row = await rowOf(at, shard);
-    const left = "gapFrames" in row ? `${countText(row.gapFrames, "frame")} wait` : row.why;
+    const left = "gapFrames" in row ? countDoing(row.gapFrames, "frame", "waits", "wait") : row.why;
     return { preview: `shard ${shard}: ${left}; backfill ${does}` };
   }
   const { backfill } = await changeWish(at.cluster, shard, (wish) => ({
@@ -151,8 +151,7 @@ async function begin(operator: OperatorOf, asked: Asked): Promise<object> {
   const frames = sum((each) => each.frames);
   if (asked.dryRun) {
     const read = `${countText(frames, "frame")}, ${(sum((each) => each.bytes) / 1e6).toFixed(1)} MB`;
-    const where = `shard${shards.length === 1 ? "" : "s"} ${shards.join(", ")}`;
-    const preview = `tenant ${tenant.name}, ${range}: ${read} of ${where} would be read; siblings untouched`;
+    const preview = `tenant ${tenant.name}, ${range}: ${read} of ${shardsText(shards)} would be read; siblings untouched`;
     return { preview, frames, shards: would };
   }
   const begun: { shard: number; id: number }[] = [];
@@ -163,7 +162,7 @@ async function begin(operator: OperatorOf, asked: Asked): Promise<object> {
     begun.push({ shard, id: answer.replay.id });
   }
   return {
-    done: `tenant ${tenant.name}, ${range}: ${countText(frames, "frame")} are read again`,
+    done: `tenant ${tenant.name}, ${range}: ${countDoing(frames, "frame", "is", "are")} read again`,
     replays: begun,
   };
 }

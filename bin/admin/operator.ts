@@ -79,23 +79,3 @@ export function flagOf({ body }: Pick<Asked, "body">, name: string): boolean {
   if (typeof value !== "boolean") throw new Refused(400, `"${name}" is true or false`);
   return value;
 }
-
-/** What a person reads: 1.5 s, 3 min 12 s, 2 h 5 min, 3 d 4 h. */
-export function spanText(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
-  if (seconds < 60) return `${seconds} s`;
-  const units = [
-    [86_400, "d", 3600, "h"],
-    [3600, "h", 60, "min"],
-    [60, "min", 1, "s"],
-  ] as const;
-  for (const [large, name, small, rest] of units)
-    if (seconds >= large)
-      return `${Math.floor(seconds / large)} ${name} ${Math.floor((seconds % large) / small)} ${rest}`;
-  return `${seconds} s`;
-}
-
-export function countText(count: number, what: string): string {
-  return `${Math.round(count).toLocaleString("en-US")} ${what}${count === 1 ? "" : "s"}`;
-}

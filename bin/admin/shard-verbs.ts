@@ -4,7 +4,8 @@ import { Refused, type Asked, type Verb } from "../../src/api/operate.ts";
 import type { ShardView } from "../../cluster/control-messages.ts";
 import { changeWish, decodeWish, wishKey, type ShardWish } from "../../cluster/shard-wish.ts";
 import { askShard } from "../ask-shard.ts";
-import { allShards, countText, shardOf, spanText, type Operator, type OperatorOf } from "./operator.ts";
+import { allShards, shardOf, type Operator, type OperatorOf } from "./operator.ts";
+import { countText, spanText } from "../words.ts";
 
 const url = "/v1/shards";
 

@@ -11,6 +11,7 @@ import { allHomes } from "../../src/tenant/routing.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import { holdingsOf } from "../holdings.ts";
 import { tenantOf, tenantsOf, textOf, type OperatorOf } from "./operator.ts";
+import { countText } from "../words.ts";
 
 const parts = { clock, random };
 const url = "/v1/tenants";
@@ -72,10 +73,14 @@ async function show(operator: OperatorOf, { params }: Asked): Promise<object> {
 async function believe(operator: OperatorOf, asked: Asked): Promise<object> {
   const { tenants } = await operator();
   const count = async () => (await tenantsOf({ tenants })).length;
-  if (asked.dryRun) return { preview: `a directory with ${await count()} tenants would be believed` };
+  if (asked.dryRun)
+    return { preview: `a directory with ${countText(await count(), "tenant")} would be believed` };
   await adopt(tenants, clock);
   const known = await count();
-  return { done: `the directory as it is now, with ${known} tenants, is the one to believe`, tenants: known };
+  return {
+    done: `the directory as it is now, with ${countText(known, "tenant")}, is the one to believe`,
+    tenants: known,
+  };
 }
 
 async function keyAdd(operator: OperatorOf, asked: Asked): Promise<object> {

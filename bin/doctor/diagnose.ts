@@ -1,6 +1,7 @@
 // Facts in, findings out: pure. The worst first.
 import type { Facts, ShardFacts } from "./facts.ts";
 import { finding, type Finding, type Severity } from "./findings.ts";
+import { countDoing, countText } from "../words.ts";
 
 const order: readonly Severity[] = ["wrong", "soon", "note"];
 const fillingShare = 0.8;
@@ -73,8 +74,9 @@ function ofShard(facts: ShardFacts, lookMs: number): Finding[] {
   }
   if (node === undefined) return [...found, say("shard-unowned", "is run by no node that answers")];
   if (node.isolated) found.push(say("shard-isolated", "reads line by line"));
-  if (node.holes > 0) found.push(say("record-hole", `misses ${node.holes} frames that the record lost`));
-  if (node.gapFrames > 0) found.push(say("backlog", `has ${node.gapFrames} frames set aside`));
+  if (node.holes > 0)
+    found.push(say("record-hole", `misses ${countText(node.holes, "frame")} that the record lost`));
+  if (node.gapFrames > 0) found.push(say("backlog", `has ${countText(node.gapFrames, "frame")} set aside`));
   return [...found, ...ofState(facts, node, lookMs, say)];
 }
 
@@ -94,7 +96,9 @@ function ofState(
       return [say("shard-fenced", `is fenced${why}`)];
     case "restarting":
     case "starting":
-      return [say("shard-restarting", `is ${node.state}, for the ${node.restarts}. time${why}`)];
+      return [
+        say("shard-restarting", `is ${node.state}, after ${countText(node.restarts, "restart")}${why}`),
+      ];
     default:
   }
   if (node.doing.startsWith("waiting"))
@@ -102,8 +106,15 @@ function ofState(
   const behind = lastSequence[0] - node.offset[0];
   if (behind <= 0) return [];
   if (node.offset[1] === node.offset[0])
-    return [say("shard-stuck", `has ${behind} frames to read, and its offset did not move for ${lookMs} ms`)];
-  return behind > behindFramesMost ? [say("shard-behind", `is ${behind} frames behind the record`)] : [];
+    return [
+      say(
+        "shard-stuck",
+        `has ${countText(behind, "frame")} to read, and its offset did not move for ${lookMs} ms`,
+      ),
+    ];
+  return behind > behindFramesMost
+    ? [say("shard-behind", `is ${countText(behind, "frame")} behind the record`)]
+    : [];
 }
 
 function ofDisks({ disks }: Facts): Finding[] {
@@ -121,17 +132,22 @@ function ofTenants({ dead, quarantined, unbalanced, unwanted }: Facts): Finding[
       finding("tenant-quarantined", `tenant ${tenant} is quarantined in shard ${shard}: ${why}`, { tenant }),
     ),
     ...unbalanced.map(({ tenant, missing }) =>
-      finding("books-unbalanced", `the books of ${tenant} miss ${missing} points`, { tenant }),
+      finding("books-unbalanced", `the books of ${tenant} miss ${countText(missing, "point")}`, { tenant }),
     ),
     ...(letters === 0
       ? []
-      : [finding("dead-letters", `${letters} dead letters are open, of ${tenantsOf(dead)}`)]),
+      : [
+          finding(
+            "dead-letters",
+            `${countDoing(letters, "dead letter", "is", "are")} open, of ${tenantsOf(dead)}`,
+          ),
+        ]),
     ...(unwanted.length === 0
       ? []
       : [
           finding(
             "unwanted-senders",
-            `${unwanted.length} senders of tenants that are gone or suspended still send`,
+            `${countDoing(unwanted.length, "sender", "still sends", "still send")} for tenants that are gone or suspended`,
           ),
         ]),
   ];

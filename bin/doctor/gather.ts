@@ -19,6 +19,7 @@ import { askShard } from "../ask-shard.ts";
 import { ledgerOf } from "../ledger.ts";
 import { clock } from "../process.ts";
 import type { Facts, ProcessFacts, ShardFacts } from "./facts.ts";
+import { countText } from "../words.ts";
 
 const connectMsMax = 4000;
 const answerMsMax = 3000;
@@ -226,7 +227,8 @@ async function tenantFacts(bus: Bus, settings: Settings, facts: Facts): Promise<
     for (const { tenant, why } of counts.quarantined)
       facts.quarantined.push({ tenant: nameOf(tenant), shard, why });
   }
-  if (tenants.length > tenantsMost) facts.unseen.push(`the books of ${tenants.length - tenantsMost} tenants`);
+  if (tenants.length > tenantsMost)
+    facts.unseen.push(`the books of ${countText(tenants.length - tenantsMost, "tenant")}`);
   for (const tenant of tenants.slice(0, tenantsMost)) await booksFacts(bus, settings, tenant, facts);
 }
 

@@ -3,6 +3,7 @@
 import { canaryName } from "./canary.ts";
 import { senderSeries } from "./senders.ts";
 import type { Player, Stage } from "./stage.ts";
+import { countDoing, countText } from "../words.ts";
 
 export interface TenantVerdict {
   tenant: string;
@@ -45,11 +46,12 @@ export async function verdictOf(stage: Stage, mayBeLate: MayBeLate): Promise<Ver
     const { name } = player.keys;
     const verdict = await judge(stage, player);
     tenants.push(verdict);
-    if (verdict.lost > 0) broken.push(`P1: ${name} lost ${verdict.lost} points`);
-    if (verdict.doubled > 0) broken.push(`P2: ${name} has ${verdict.doubled} points twice`);
+    if (verdict.lost > 0) broken.push(`P1: ${name} lost ${countText(verdict.lost, "point")}`);
+    if (verdict.doubled > 0) broken.push(`P2: ${name} has ${countText(verdict.doubled, "point")} twice`);
     if (!verdict.balances) broken.push(`P5: the books of ${name} don't balance`);
     const missing = unseen.get(name) ?? 0;
-    if (missing > 0) broken.push(`P2: ${missing} canaries of ${name} were never to be seen`);
+    if (missing > 0)
+      broken.push(`P2: ${countDoing(missing, "canary", "was", "were")} never to be seen for ${name}`);
     const shares = player.shards.some((shard) => stage.culprit.shards.includes(shard));
     const allowed = mayBeLate === "everybody" || (mayBeLate === "shard" && shares);
     if (!allowed && verdict.lateMs.most > stage.lateMsMost)
@@ -76,7 +78,7 @@ async function judge(stage: Stage, player: Player): Promise<TenantVerdict> {
   for (const { door, sender, sent: must = 0 } of player.senders) {
     let counts: number[] = [];
     await stage
-      .until(`${must} points of ${player.keys.name} over ${door}`, async () => {
+      .until(`${countText(must, "point")} of ${player.keys.name} over ${door}`, async () => {
         counts = await stage.counts(player, sender.target);
         return sumOf(counts) >= must || unanswering.has(door);
       })

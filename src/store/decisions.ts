@@ -2,8 +2,8 @@
 // written for it to be true. An old epoch changes nothing.
 import type { State, Writes } from "./environment.ts";
 import type { ShardHead } from "./head.ts";
-import { purgeKey, quarantineKey, tombstoneKey } from "./keys.ts";
-import { areListed, DeadLetters, planListing } from "./letters.ts";
+import { deadPlace, purgeKey, quarantineKey, tombstoneKey } from "./keys.ts";
+import { areListed, DeadLetters, keysOfTenant, planListing } from "./letters.ts";
 import { encodeNumber } from "./rows.ts";
 import type { Changed, LetterPlace } from "./store.ts";
 import { hasTombstone } from "./tombstones.ts";
@@ -43,6 +43,18 @@ export function decideDrop(now: State, epoch: number, places: readonly LetterPla
   const writes = noWrites();
   letters.addTo(writes);
   return changed(dropped, now, writes);
+}
+
+/** Nothing is kept of the letters: nobody replays a tenant that has its tombstone. Answers how many there were. */
+export function decideLetterPurge(now: State, epoch: number, tenant: string, most: number): Decision<number> {
+  if (now.head.epoch !== epoch || !hasTombstone(now, tenant)) return { answer: 0 };
+  const keys = keysOfTenant(now, tenant, most);
+  if (keys.length === 0) return { answer: 0 };
+  const letters = new DeadLetters(now);
+  for (const key of keys) letters.remove(deadPlace(key));
+  const writes = noWrites();
+  letters.addTo(writes);
+  return changed(keys.length, now, writes);
 }
 
 export function decideRelease(now: State, epoch: number, tenant: string): Decision<Changed> {

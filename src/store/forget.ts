@@ -26,8 +26,8 @@ import { bootKeptMs, ledgerKeptMs, keyedKeptMs, type Forgotten } from "./store.t
 const rowsMost = 5000;
 /** Tenants in whose ledger it looks. */
 const tenantsMost = 1000;
-/** Dead letters looked at: each may be a megabyte. */
-const lettersMost = 1000;
+/** Dead letters looked at: 40 ms of work, where they are small, once a second while there are old ones. */
+const lettersMost = 2000;
 /** Letters lie in the order of the record, not of time, but nearly so: after so many young ones it stops. */
 const youngMost = 100;
 

@@ -41,6 +41,9 @@ const lettersPerTurn = 64;
 /** Letters that one change brings into the lists (L5). */
 const listedAtOnce = 2000;
 
+/** That are looked at by keysOfTenant. */
+const reasonsMost = 100;
+
 interface Counted {
   key: Buffer;
   letters: number;
@@ -170,6 +173,16 @@ export function areListed(state: State): boolean {
 
 export function areOpen(state: State, places: readonly LetterPlace[]): boolean[] {
   return places.map(({ sequence, part }) => state.peek(deadKey(sequence, part)) !== undefined);
+}
+
+/** Keys of some letters of a tenant, at most so many. */
+export function keysOfTenant(state: State, tenant: string, most: number): Buffer[] {
+  const counts = deadCountPrefix(tenant);
+  return state.range(counts, after(counts), reasonsMost).reduce<Buffer[]>((keys, { key }) => {
+    const prefix = deadListPrefix(tenant, deadCountPlace(key).reason);
+    const listed = state.keys(prefix, after(prefix), most - keys.length);
+    return [...keys, ...listed.map((each) => deadKeyOfList(prefix, each))];
+  }, []);
 }
 
 export function quarantinedBytes(state: State, tenant: string): number {

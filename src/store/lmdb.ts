@@ -13,6 +13,7 @@ import {
   decideBurial,
   decideDeletion,
   decideDrop,
+  decideLetterPurge,
   decideListing,
   decideRelease,
   type Decision,
@@ -211,8 +212,7 @@ class Shard implements LmdbShardStore {
 
   async commit(commit: Commit): Promise<CommitResult> {
     const result = await this.#decide<CommitResult>((now) => {
-      const { epoch } = now.head;
-      if (commit.epoch !== epoch) return { answer: { kind: "fenced", epoch } };
+      if (commit.epoch !== now.head.epoch) return { answer: { kind: "fenced", epoch: now.head.epoch } };
       const refused = commitRefused(now.head, commit);
       if (refused !== undefined) return { answer: refused };
       if (isAppliedTwice(appliedBefore(now), commit)) return { answer: { kind: "at", offset: commit.from } };
@@ -329,6 +329,10 @@ class Shard implements LmdbShardStore {
     const ids = await someSeries(this.#environment.newest(), tenant, most, turn);
     const gone = await this.#delete(epoch, ids, true);
     return deletedOf(Array.from(gone, ([id, name]) => ({ id, name: shownName(name.toString()) })));
+  }
+
+  async purgeLetters(epoch: number, tenant: string, most: number): Promise<number> {
+    return await this.#decide((now) => decideLetterPurge(now, epoch, tenant, most));
   }
 
   async beginReplay(epoch: number, asked: ReplayAsked): Promise<ReplayBegun> {

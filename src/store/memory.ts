@@ -302,6 +302,14 @@ class MemoryShard implements ShardStore {
     return deletedOf(found.map(({ id, name }) => ({ id, name: shownName(name) })));
   }
 
+  async purgeLetters(epoch: number, tenant: string, most: number): Promise<number> {
+    const { dead, state, tombstones } = this.#disk;
+    if (epoch !== state.epoch || !tombstones.has(tenant)) return 0;
+    const gone = [...dead].filter(([, letter]) => letter.tenant === tenant).slice(0, most);
+    for (const [key] of gone) dead.delete(key);
+    return gone.length;
+  }
+
   async beginReplay(epoch: number, asked: ReplayAsked): Promise<ReplayBegun> {
     return epoch === this.#disk.state.epoch ? beginReplay(this.#disk, asked) : { kind: "fenced" };
   }

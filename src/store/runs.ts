@@ -197,8 +197,8 @@ function permuted(values: Uint32Array | Float64Array, order: Uint32Array): Float
   return out;
 }
 
-/** By (series, bucket), equal ones in their given order. */
-function orderOf(series: Uint32Array, bucket: Uint32Array, count: number): Uint32Array {
+/** By (series, bucket), equal ones in their given order: a few looks at each row, however late it is. */
+export function orderOf(series: Uint32Array, bucket: Uint32Array, count: number): Uint32Array {
   const order = orderBySeries(series, count);
   // Within a series the blobs follow each other in time, but for late points: few rows are out of their place.
   let moves = 4 * count;

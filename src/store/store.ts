@@ -231,6 +231,8 @@ export interface ShardStore {
    * names as there. None: nothing is left.
    */
   purge(epoch: number, tenant: string, most: number): Promise<Deleted>;
+  /** Removes at most so many dead letters of such a tenant for good; they stay in the ledger. Answers how many. */
+  purgeLetters(epoch: number, tenant: string, most: number): Promise<number>;
   /**
    * Begins a replay: its barrier is the offset. Only one of a shard at a time. `refused` says why not. `first`: the
    * record's first frame.

@@ -79,7 +79,7 @@ test("the doctor finds what is wrong, and nothing where all is well", () => {
   f(ofNode({ state: "fenced", why: "x" }), "shard-fenced | shard 3 is fenced: x");
   f(
     ofNode({ state: "restarting", restarts: 4, why: "exit 1" }),
-    "shard-restarting | shard 3 is restarting, for the 4. time: exit 1",
+    "shard-restarting | shard 3 is restarting, after 4 restarts: exit 1",
   );
   f(
     ofNode({ doing: "waiting-store", why: "store-full" }),
@@ -123,7 +123,7 @@ test("the doctor finds what is wrong, and nothing where all is well", () => {
   f({ unbalanced: [{ tenant: "acme", missing: -4 }] }, "books-unbalanced | the books of acme miss -4 points");
   f(
     { unwanted: [{ tenant: "acme", reason: "tenant-deleted", lines: 9 }] },
-    "unwanted-senders | 1 senders of tenants that are gone or suspended still send",
+    "unwanted-senders | 1 sender still sends for tenants that are gone or suspended",
   );
   f({ spools: [{ shard: "3", bytes: 2e6 }] }, "spool-in-use | 2.0 MB lie in spools, of shards 3");
   f({ doubted: 2 }, "directory-doubted | 2 processes do not follow the directory of tenants");

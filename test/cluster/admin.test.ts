@@ -127,7 +127,7 @@ test("a shard is looked at, paused, resumed, restarted and skipped", { timeout: 
     await system.millrace("backfill", "speed", "1", "5000"),
     /backfill of shard 1 goes on with at most 5,000 points\/s/,
   );
-  assert.match(await system.millrace("shard", "show", "1"), /at most 5000 points/);
+  assert.match(await system.millrace("shard", "show", "1"), /at most 5,000 points/);
   await system.millrace("backfill", "pause", "1");
   await system.millrace("backfill", "resume", "1");
   assert.match(await refused(1, "backfill", "speed", "1", "fast"), /is no speed/);

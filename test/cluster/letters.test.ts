@@ -4,12 +4,14 @@ import { test } from "node:test";
 import { askShard } from "../../bin/ask-shard.ts";
 import { Control } from "../../cluster/control.ts";
 import type { LetterAnswer, LettersOnly } from "../../cluster/letter-messages.ts";
+import { claimed, commitOf, committed } from "../contract/store-helpers.ts";
 import { silentLog } from "../harness/log.ts";
 import { World } from "../workers/world.ts";
 
 /** A world with a shard 0 whose actor runs, and a node that answers for it. */
-async function node() {
+async function node(prepare: (world: World) => Promise<void> = async () => {}) {
   const world = await World.start();
+  await prepare(world);
   const running = world.run();
   const control = new Control({
     node: "node-a",
@@ -18,7 +20,10 @@ async function node() {
       runs: (shard) => shard === 0,
       request: async (_shard, question) => {
         if (question.kind === "refused-lines") return { kind: "none", why: "not asked here" };
-        return { kind: "answered", answer: { request: 1, ...(await running.actor.chore(question)) } };
+        return running.actor.chore(question).then(
+          (done) => ({ kind: "answered", answer: { request: 1, ...done } }),
+          (error: Error) => ({ kind: "none", why: error.message }),
+        );
       },
     },
     verbs: { answer: async () => ({ kind: "none", why: "not asked here" }) },
@@ -76,7 +81,9 @@ test("letters are listed in pages, shown, counted and dropped", async () => {
   assert.equal((await list(n, { tenant: "nobody" })).length, 0);
   const show = { kind: "dead-show", shard: 0, place: { sequence, part } } as const;
   const shown = (await askShard(n.world.bus, show)) as Extract<LetterAnswer, { kind: "dead-letter" }>;
-  assert.deepEqual(shown.letter, first);
+  const { place, ...letter } = shown.letter ?? assert.fail();
+  assert.deepEqual(letter, first);
+  assert.deepEqual(place, { stream: "MR_IN_0", frame: 1, line: 2, record: "held" });
   const counts = (await askShard(n.world.bus, { kind: "dead-counts", shard: 0 })) as Extract<
     LetterAnswer,
     { kind: "dead-counts" }
@@ -127,20 +134,71 @@ test("a retried letter counts once, however often it is asked for; edited lines 
   n.running.actor.stop();
 });
 
-test("what can't be retried says why: a tenant in quarantine, a frame that nobody can read", async () => {
+test("who retries with other lines than somebody before is told so, and those before count", async () => {
+  const n = await node();
+  await n.world.record(n.world.frame(["bad one", "b 1"]));
+  await n.world.clock.pass(2000);
+  const [letter] = await list(n);
+  assert(letter !== undefined);
+  const place = { sequence: letter.sequence, part: letter.part };
+  const told = async (lines?: string) => {
+    const { recorded, gone, refused } = await retry(n, [place], lines);
+    return `${recorded} ${gone} ${refused.map(({ why }) => why.slice(0, 22)).join()}`;
+  };
+  // Nothing moves the clock: the actor has not committed the first one yet.
+  assert.equal(await told("a 1"), "1 0 ");
+  assert.equal(await told("a 2"), "0 0 it was retried already");
+  assert.equal(await told(), "0 0 it was retried already");
+  assert.equal(await told("a 1"), "1 0 ", "the same lines: asked again after no answer");
+  await n.world.clock.pass(2000);
+  assert.equal(await told("a 2"), "0 1 ");
+  assert.deepEqual(await n.world.sums(), ["a 1 1", "b 1 1"]);
+  n.running.actor.stop();
+});
+
+test("a frame that killed who looked into it is recorded again as it is, and its lines count once", async () => {
+  let data: Uint8Array = new Uint8Array();
+  const n = await node(async (world) => {
+    data = world.frame(["a 1", "b 1"]);
+    await world.record(data);
+    const store = await world.engine.openShard(0);
+    const { epoch } = await claimed(store);
+    const { incarnation } = await world.bus.streamState(0);
+    const nobody = { tenant: "", door: "", kind: "plaintext", reason: "poison", detail: "heap" } as const;
+    const dead = [{ sequence: 1, part: 0, lines: 1, receivedAtMs: 1000, bytes: data, ...nobody }];
+    await committed(store, commitOf(epoch, 0, 1, { incarnation, dead, frameTimeMs: world.clock.nowMs() }));
+  });
+  const place = { sequence: 1, part: 0 };
+  const edited = await retry(n, [place], "a 2");
+  assert.match(edited.refused[0]?.why ?? "", /no lines to edit/);
+  // The actor ends before the letter goes, and somebody asks again much later.
+  await n.world.record(data);
+  await n.world.clock.pass(2000);
+  assert.equal((await list(n)).length, 1);
+  assert.equal((await retry(n, [place])).recorded, 1);
+  await n.world.clock.pass(2000);
+  assert.deepEqual(await list(n), []);
+  assert.equal((await retry(n, [place])).gone, 1);
+  assert.deepEqual(await n.world.sums(), ["a 1 1", "b 1 1"]);
+  assert.deepEqual(await n.world.books(), ["tcp stored 2"]);
+  n.running.actor.stop();
+});
+
+test("a frame that still can't be read is another letter when it is retried", async () => {
   const n = await node();
   await n.world.bus.publish(0, "odd", Buffer.from("no frame"));
   await n.world.record(n.world.frame(["bad"], { n: 1 }));
   await n.world.clock.pass(2000);
-  const letters = await list(n);
-  assert.deepEqual(
-    letters.map(({ reason }) => reason),
-    ["corrupt-frame", "malformed"],
-  );
-  const [corrupt] = letters;
-  assert(corrupt !== undefined);
-  const { sequence, part } = corrupt;
-  assert.match((await retry(n, [{ sequence, part }])).refused[0]?.why ?? "", /can't be read/);
+  const reasons = async () => (await list(n)).map(({ sequence, reason }) => `${sequence} ${reason}`);
+  assert.deepEqual(await reasons(), ["1 corrupt-frame", "2 malformed"]);
+  assert.equal((await retry(n, [{ sequence: 1, part: 0 }])).recorded, 1);
+  await n.world.clock.pass(2000);
+  assert.deepEqual(await reasons(), ["2 malformed", "3 corrupt-frame"]);
+  n.running.actor.stop();
+  await n.running.ended;
+  const { recorded, refused } = await retry(n, [{ sequence: 3, part: 0 }]);
+  assert.equal(recorded, 0);
+  assert.match(refused[0]?.why ?? "", /in the record again, but the letter can't be closed.*not run here/);
 });
 
 test("counts say up to which sequence letters may be, in each era of the record", async () => {
@@ -166,4 +224,18 @@ test("counts say up to which sequence letters may be, in each era of the record"
   assert.equal(letters.length, 2);
   assert((letters[1]?.sequence ?? 0) > 2 ** 40, "a number of its own era");
   assert((letters[1]?.sequence ?? 0) <= (await last()), "else nobody could retry them all");
+  await n.world.bus.trim(0, 1);
+  const places = async () =>
+    await Promise.all(
+      letters.map(async ({ sequence, part }) => {
+        const show = { kind: "dead-show", shard: 0, place: { sequence, part } } as const;
+        const shown = await askShard(n.world.bus, show);
+        assert(shown.kind === "dead-letter" && shown.letter !== null);
+        const { frame, line, record } = shown.letter.place;
+        return `${frame} ${line} ${record}`;
+      }),
+    );
+  assert.deepEqual(await places(), ["1 1 earlier", "2 1 held"]);
+  await n.world.bus.trim(0, 2);
+  assert.deepEqual(await places(), ["1 1 earlier", "2 1 trimmed"]);
 });

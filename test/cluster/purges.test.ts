@@ -91,7 +91,11 @@ test("what was read before the tombstone goes too, what comes later is refused; 
     void (await world.record(world.frame(lines, { tenant: tenant.id, n: n++ })));
   await send(gone, "a 1", "b.c;tag=x 1", "d:1 2");
   await send(other, "a 1", "z 1");
+  for (let sent = 0; sent < 1200; sent += 400)
+    await send(gone, ...Array.from({ length: 400 }, (_, i) => `bad ${sent + i} x`));
+  await send(other, "bad");
   await clock.pass(6000);
+  assert.equal((await world.letters()).length, 1000, "more than one slice of them, of a page");
   await deleteTenant(bucket, gone.id, { clock, graceMs });
   await clock.pass(graceMs - 1000);
   const living = async () => (await world.engine.openShard(0)).tenantSeries(gone.id);
@@ -107,8 +111,13 @@ test("what was read before the tombstone goes too, what comes later is refused; 
   const record = await findTenant(bucket, gone.id);
   assert.deepEqual([record?.state, record?.keys, typeof record?.purgedMs], ["purging", [], "number"]);
   assert.equal(await living(), 0);
+  assert.deepEqual(
+    (await world.letters()).map((each) => each.replace(/^\d+/, "")),
+    [" malformed bad"],
+  );
   assert.deepEqual(await world.sums(other.id), ["a 21 21", "z 1 1"]);
-  const books = await world.books(gone.id);
+  const [dead, ...books] = await world.books(gone.id);
+  assert.equal(dead, "tcp dead bad-timestamp 1200", "they stay in the books");
   assert.equal(books.length, 2);
   const [refused = 0, stored = 0] = books.map((row) => Number(/\d+$/.exec(row)?.[0]));
   assert.match(books[0] ?? "", /^tcp refused tenant-deleted /);
@@ -186,8 +195,12 @@ for (const seed of [1, 2, 3, 4, 5, 6])
         answer = { kind: "answered", answer: { kind: "buried", request: 1 } };
       } else if (question.kind === "purge") {
         const { names } = await store.purge(epoch, question.tenant, question.most);
+        const letters = await store.purgeLetters(epoch, question.tenant, question.most);
         const left = await store.tenantSeries(question.tenant);
-        answer = { kind: "answered", answer: { kind: "purged", request: 1, series: names.length, left } };
+        answer = {
+          kind: "answered",
+          answer: { kind: "purged", request: 1, series: names.length, letters, left },
+        };
       } else assert.fail(`nobody asks for ${question.kind}`);
       return luck === 1 ? none : answer;
     };

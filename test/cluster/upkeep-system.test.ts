@@ -135,7 +135,7 @@ test("what was sent reads the same from commits and from fragments, and deleted 
 
   await t.test("tenant show says what is held", async () => {
     const lines = await system.millrace("tenant", "show", "demo");
-    assert.match(lines, /^holds 100 series, \d+ points, [\d.]+ [kM]?B$/m);
+    assert.match(lines, /^holds 100 series, [\d,]+ points, [\d.]+ [kM]?B$/m);
     const held = JSON.parse(await system.millrace("tenant", "show", "demo", "--json")) as Record<
       string,
       unknown

@@ -283,6 +283,39 @@ export function lettersCases(f: Case): void {
     await store.close();
   });
 
+  f("tombstones: dead letters go, some at a time, and nothing is kept of them", async ({ engine }) => {
+    const shard = await Shard.of(engine);
+    const { store, epoch } = shard;
+    const reasons = ["malformed", "poison", "quarantined"];
+    const of = (tenant: string, sequence: number) =>
+      Array.from({ length: 9 }, (_, part) =>
+        letter(sequence, part, { tenant, reason: reasons[part % 3] ?? "" }),
+      );
+    await shard.commit({ dead: [...of("t1", 1), ...of("t10", 2), ...of("t", 3), ...of("t1", 4)] });
+    assert.equal(await store.dropLetters(epoch, [{ sequence: 1, part: 0 }]), 1);
+    assert.equal(await store.purgeLetters(epoch, "t1", 100), 0, "no tombstone, no purge");
+    await store.bury(epoch, "t1");
+    assert.equal(await store.purgeLetters(epoch - 1, "t1", 100), 0, "an old epoch");
+    const gone: number[] = [];
+    do gone.push(await store.purgeLetters(epoch, "t1", 7));
+    while (gone.at(-1) !== 0);
+    assert.deepEqual(gone, [7, 7, 3, 0]);
+    assert.equal(await shard.open(99, { tenant: "t1" }), "");
+    assert.equal((await shard.open(99)).split(" ").length, 18);
+    assert.deepEqual(
+      (await shard.counts()).map((count) => count.split(" ").slice(0, 3).join(" ")),
+      ["t", "t10"].flatMap((tenant) => reasons.map((reason) => `${tenant} ${reason} 3`)),
+    );
+    const buried = await shard.see((snapshot) => snapshot.buried(99));
+    assert.deepEqual(
+      buried
+        .filter(({ tenant }) => tenant === "t1")
+        .map(({ fate, sequence, part }) => [fate, sequence, part]),
+      [["dropped", 1, 0]],
+    );
+    await store.close();
+  });
+
   f("tombstones: series of any name go, some at a time, and those that come later", async (world) => {
     const { engine } = world;
     const shard = await Shard.of(engine);

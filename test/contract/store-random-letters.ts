@@ -56,6 +56,9 @@ export async function purgeWhole(chance: Chance, stores: Stores): Promise<number
   assert.equal(new Set(ids).size, ids.length, "each once");
   const expected = await memory.purge(epoch, tenant, 10_000);
   assert.deepEqual(names.toSorted(), expected.names.toSorted());
+  let letters = 0;
+  for (let some = -1; some !== 0; letters += some) some = await tested.purgeLetters(epoch, tenant, most);
+  assert.equal(letters, await memory.purgeLetters(epoch, tenant, 10_000));
   return ids;
 }
 

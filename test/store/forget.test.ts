@@ -72,11 +72,11 @@ test("dead letters go after 35 days, also behind some that are younger", async (
 
 test("F1: many dead letters go a bounded part at a time", async () => {
   await withStore(async ({ store, epoch, name, count }) => {
-    await name([], { commit: { dead: Array.from({ length: 1500 }, (_, i) => letter(i, 1)) } });
+    await name([], { commit: { dead: Array.from({ length: 2500 }, (_, i) => letter(i, 1)) } });
     await name([], {
-      commit: { dead: Array.from({ length: 1500 }, (_, i) => letter(2000 + i, 99 * dayMs)) },
+      commit: { dead: Array.from({ length: 1500 }, (_, i) => letter(3000 + i, 99 * dayMs)) },
     });
-    assert.equal((await store.forget(epoch, 40 * dayMs)).dead, 1000);
+    assert.equal((await store.forget(epoch, 40 * dayMs)).dead, 2000);
     assert.equal((await store.forget(epoch, 40 * dayMs)).dead, 500);
     assert.equal((await store.forget(epoch, 40 * dayMs)).dead, 0);
     assert.equal(count("dead"), 1500);

@@ -2,9 +2,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FrameIdentity } from "../../src/metric/frame.ts";
-import type { DeadLetter } from "../../src/store/store.ts";
+import { Outage } from "../../src/base/errors.ts";
+import type { DeadLetter, Snapshot } from "../../src/store/store.ts";
 import { Outcasts, quarantinedBytesMax } from "../../workers/outcasts.ts";
-import { countPoison, poisonLinesPerMinuteMax } from "../../workers/poison.ts";
+import {
+  countPoison,
+  poisonLettersOf,
+  poisonLinesPerMinuteMax,
+  poisonOpenMost,
+  whyQuarantined,
+} from "../../workers/poison.ts";
+import { claimed, commitOf, committed } from "../contract/store-helpers.ts";
+import { replaced } from "../harness/replaced.ts";
 import { bad, PoisonWorld } from "./poison-world.ts";
 
 const throws = () => false;
@@ -191,6 +200,54 @@ test("more than 100 poison lines within a minute: the shard has failed, and noth
   assert.equal((await world.places()).length, 102);
   assert.deepEqual(await world.books("t50"), ["tcp dead poison 2", "tcp stored 1"]);
 });
+
+test("who has too many open poison letters is quarantined for that; no more of them are looked at", async () => {
+  const f = async (open: number, expected: RegExp) => {
+    const world = await PoisonWorld.start();
+    const store = await world.engine.openShard(0);
+    const { epoch } = await claimed(store);
+    const dead = Array.from({ length: open }, (_, part) => poisonLetter(part, 0));
+    await committed(store, commitOf(epoch, 0, 1, { dead }));
+    let looked = 0;
+    const letters = poisonLettersOf(async () => {
+      const reader = await world.engine.openReader(0);
+      const snapshot = await reader.snapshot();
+      const dead: typeof snapshot.dead = async (...asked) => {
+        const page = (await snapshot.dead(...asked)).slice(0, 300);
+        looked += page.length;
+        return page;
+      };
+      return replaced(reader, { snapshot: async () => replaced(snapshot, { dead }) });
+    });
+    assert.match(await whyQuarantined(letters, "t1", 1e9), expected);
+    assert.equal(looked, Math.min(open, poisonOpenMost));
+  };
+  await f(2, /^$/);
+  await f(poisonOpenMost - 1, /^$/);
+  await f(poisonOpenMost + 50, /^1000 of its poison lines are open/);
+});
+
+test("a read of poison letters that fails leaves nothing open", async () => {
+  const open = new Set<string>();
+  const letters = poisonLettersOf(async () => {
+    open.add("reader");
+    return {
+      snapshot: async () => {
+        open.add("snapshot");
+        const dead = () => Promise.reject(new Outage("store-unavailable", "as the test wished"));
+        return { dead, close: () => open.delete("snapshot") } as Partial<Snapshot> as Snapshot;
+      },
+      close: async () => void open.delete("reader"),
+    };
+  });
+  await assert.rejects(letters("t1", 9), /as the test wished/);
+  assert.deepEqual([...open], []);
+});
+
+function poisonLetter(part: number, receivedAtMs: number): DeadLetter {
+  const words = { tenant: "t1", door: "tcp", kind: "plaintext", reason: "poison", detail: "" } as const;
+  return { sequence: 1, part, lines: 1, receivedAtMs, bytes: Buffer.from(bad), ...words };
+}
 
 test("poison is counted by the minute", () => {
   const f = (since: number, lines: number, now: number, expected: [number, number, boolean]) => {

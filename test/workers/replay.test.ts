@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom, type Random } from "../../src/base/random.ts";
 import type { FrameIdentity } from "../../src/metric/frame.ts";
+import { claimed, commitOf, committed } from "../contract/store-helpers.ts";
 import { bootA, bootB } from "./world.ts";
 import { ReplayWorld, type SectionInput } from "./replay-world.ts";
 
@@ -97,6 +98,31 @@ test("R2: lines that were ever dead letters are left out; a retried one counts b
     "e 0 1 1",
     "mended 0 2 16",
   ]);
+});
+
+test("R2: a frame that was buried whole is left out; recorded again it counts", async () => {
+  const world = await ReplayWorld.start();
+  const { t0 } = world;
+  const points = [{ lines: lines(world, ["a", 0]) }];
+  const receivedAtMs = world.clock.nowMs();
+  const whole = await world.sections(numbered(0), points, receivedAtMs);
+  const store = await world.store;
+  const { epoch } = await claimed(store);
+  const { incarnation } = await world.bus.streamState(0);
+  const words = { tenant: "", door: "", kind: "plaintext", reason: "poison", detail: "" } as const;
+  const letter = { sequence: whole, part: 0, lines: 1, receivedAtMs, bytes: Buffer.from("f"), ...words };
+  await committed(
+    store,
+    commitOf(epoch, 0, whole, { incarnation, frameTimeMs: receivedAtMs, dead: [letter] }),
+  );
+  await world.sections(numbered(0), points, receivedAtMs);
+  await store.dropLetters(epoch, [letter]);
+  await world.sections(numbered(1), [{ lines: lines(world, ["b", 0]) }], receivedAtMs);
+  await world.live("wrong");
+  assert.deepEqual(await world.cells(world.engine, t0, t0 + 10), ["a 0 1 1001", "b 0 1 1001"]);
+  await world.begin(t0, t0 + 10);
+  assert.equal((await world.replay()).kind, "swapped");
+  assert.deepEqual(await world.cells(world.engine, t0, t0 + 10), ["a 0 1 1", "b 0 1 1"]);
 });
 
 test("R2: what was quarantined is left out as well, whether it still waits or was brought back", async () => {

@@ -2,6 +2,7 @@
 // user up, queues filled, and nobody's data was written for half an hour.
 import type { Story } from "../story.ts";
 import { balances } from "../verdict.ts";
+import { countText } from "../../words.ts";
 
 export const deletedUser: Story = {
   name: "deleted-user",
@@ -43,7 +44,9 @@ export const deletedUser: Story = {
           return counts.reduce((sum, count) => sum + count, 0) === must;
         })
         .catch(() =>
-          broken.push(`P1: ${name} was told yes to ${must} points over ${door}, and not as many are there`),
+          broken.push(
+            `P1: ${name} was told yes to ${countText(must, "point")} over ${door}, and not as many are there`,
+          ),
         );
     }
     stage.culprit.senders = [];

@@ -3,6 +3,7 @@ import type { Stage } from "../stage.ts";
 import type { Story } from "../story.ts";
 import { balances } from "../verdict.ts";
 import { openLetters, shardWell } from "./look.ts";
+import { countText } from "../../words.ts";
 
 export const poison: Story = {
   name: "poison",
@@ -48,7 +49,9 @@ export const poison: Story = {
           const counts = await stage.counts(stage.culprit, sender.target);
           return counts.reduce((sum, count) => sum + count, 0) === must;
         })
-        .catch(() => broken.push(`P2: ${name} sent ${must} points over ${door}, and not as many are there`));
+        .catch(() =>
+          broken.push(`P2: ${name} sent ${countText(must, "point")} over ${door}, and not as many are there`),
+        );
     }
     stage.tell(name, "is back: what was kept is in its graphs, once");
     if (!(await balances(stage, name))) broken.push(`P5: the books of ${name} don't balance`);
