@@ -7,7 +7,6 @@
 // L3. Where a whole process died twice with this lane in its hands, it gets a process of its own.
 import type { Clock } from "../src/base/clock.ts";
 import type { Counters } from "../src/base/counters.ts";
-import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Random } from "../src/base/random.ts";
 import type { Settings } from "../src/config/settings.ts";
@@ -19,6 +18,7 @@ import { ActorLife } from "./life.ts";
 import { RestartBudget } from "./restart-budget.ts";
 import { grown, PointRate } from "./shard-counters.ts";
 import type { ShardWish } from "./shard-wish.ts";
+import { SideJobs } from "./side-jobs.ts";
 
 export interface FillsOptions {
   settings: Settings;
@@ -52,68 +52,39 @@ export interface FillStatus {
   doneAtMs: number | undefined;
 }
 
-const lookMs = 500;
-const lanesMost = 2;
 const endMsMax = 2000;
 const startsOfPoison = 2;
 
 export class Fills {
-  readonly #options: FillsOptions;
-  readonly #stop = new AbortController();
-  readonly #lanes = new Map<number, FillLane>();
-  #running: Promise<void> = Promise.resolve();
+  readonly #lanes: SideJobs<FillLane>;
 
   constructor(options: FillsOptions) {
-    this.#options = options;
+    const { clock, log } = options;
+    this.#lanes = new SideJobs({
+      what: "gaps",
+      clock,
+      log,
+      running: () => options.running(),
+      readHead: (shard) => options.readHead(shard),
+      jobOf: (shard, head, known) =>
+        head.gaps.length === 0 ? undefined : (known ?? new FillLane(shard, options)),
+      look: (lane, head, epoch, hasPlace) => lane.look(head, epoch, hasPlace),
+    });
   }
 
   start(): void {
-    this.#running = this.#look();
+    this.#lanes.start();
   }
 
   async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
-    await Promise.all([...this.#lanes.values()].map((lane) => lane.end()));
+    await this.#lanes.stop();
   }
 
   status(): FillStatus[] {
-    return [...this.#lanes.values()].map((lane) => lane.status()).toSorted((a, b) => a.shard - b.shard);
-  }
-
-  async #look(): Promise<void> {
-    const { clock, log } = this.#options;
-    while (!this.#stop.signal.aborted) {
-      const running = this.#options.running();
-      for (const { shard, epoch } of running)
-        try {
-          await this.#lookAt(shard, epoch);
-        } catch (error) {
-          if (!isOutage(error)) throw error;
-          log.debug({ shard, why: messageOf(error) }, "the gaps of a shard can't be read");
-        }
-      for (const [shard, lane] of this.#lanes)
-        if (!running.some((each) => each.shard === shard)) await this.#forget(shard, lane);
-      await clock.sleep(lookMs, this.#stop.signal);
-    }
-  }
-
-  async #lookAt(shard: number, epoch: number): Promise<void> {
-    const head = await this.#options.readHead(shard);
-    const known = this.#lanes.get(shard);
-    if (head.gaps.length === 0) {
-      if (known !== undefined) await this.#forget(shard, known);
-      return;
-    }
-    const lane = known ?? new FillLane(shard, this.#options);
-    this.#lanes.set(shard, lane);
-    const open = [...this.#lanes.values()].filter((each) => each.isOpen).length;
-    lane.look(head, epoch, open < lanesMost);
-  }
-
-  async #forget(shard: number, lane: FillLane): Promise<void> {
-    await lane.end();
-    this.#lanes.delete(shard);
+    return this.#lanes
+      .all()
+      .map((lane) => lane.status())
+      .toSorted((a, b) => a.shard - b.shard);
   }
 }
 

@@ -1,6 +1,5 @@
 // What operators ask of a shard's dead letters, and what its node answers: a family of control-messages.ts.
-import type { Kind } from "../src/metric/frame.ts";
-import type { DeadCount, LetterPlace, Quarantined } from "../src/store/store.ts";
+import type { DeadCount, DeadLetter, LetterPlace, Quarantined } from "../src/store/store.ts";
 
 export type LetterQuestion = {
   shard: number;
@@ -22,14 +21,7 @@ export interface LettersOnly {
   reason?: string;
 }
 
-export interface LetterShown extends LetterPlace {
-  tenant: string;
-  door: string;
-  reason: string;
-  detail: string;
-  receivedAtMs: number;
-  kind: Kind;
-  lines: number;
+export interface LetterShown extends Omit<DeadLetter, "bytes"> {
   /** Of the whole letter; `text` is its beginning. */
   bytes: number;
   text: string;

@@ -6,7 +6,6 @@
 //     replay rests until an operator starts it, or gives it up.
 import type { Clock } from "../src/base/clock.ts";
 import type { Counters } from "../src/base/counters.ts";
-import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
 import type { Random } from "../src/base/random.ts";
 import type { Settings } from "../src/config/settings.ts";
@@ -23,6 +22,7 @@ import type { JobProgress } from "./job-messages.ts";
 import { ActorLife } from "./life.ts";
 import { RestartBudget } from "./restart-budget.ts";
 import type { ShardWish } from "./shard-wish.ts";
+import { lookMs, SideJobs } from "./side-jobs.ts";
 
 export interface ReplaysOptions {
   settings: Settings;
@@ -42,75 +42,48 @@ export interface ReplaysOptions {
   readHead(shard: number): Promise<ShardProgress>;
 }
 
-const lookMs = 500;
-const jobsMost = 2;
 const endMsMax = 2000;
 
 export class Replays {
-  readonly #options: ReplaysOptions;
-  readonly #stop = new AbortController();
-  readonly #jobs = new Map<number, ReplayHost>();
-  #running: Promise<void> = Promise.resolve();
+  readonly #jobs: SideJobs<ReplayHost>;
 
   constructor(options: ReplaysOptions) {
-    this.#options = options;
+    const { clock, log } = options;
+    this.#jobs = new SideJobs({
+      what: "replays",
+      clock,
+      log,
+      running: () => options.running(),
+      readHead: (shard) => options.readHead(shard),
+      jobOf(shard, head, known) {
+        const replay = openReplay(head);
+        if (replay === undefined || (known !== undefined && known.id !== replay.id)) return undefined;
+        return known ?? new ReplayHost(shard, replay.id, options);
+      },
+      look(job, head, epoch, hasPlace) {
+        const replay = openReplay(head);
+        if (replay !== undefined) job.look(replay, head.epoch === epoch ? epoch : undefined, hasPlace);
+      },
+    });
   }
 
   start(): void {
-    this.#running = this.#look();
+    this.#jobs.start();
   }
 
   async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
-    await Promise.all([...this.#jobs.values()].map((job) => job.end()));
+    await this.#jobs.stop();
   }
 
   /** Of this replay; it may be that nobody looked at it yet. */
   progress(shard: number, replay: Replay): JobProgress {
-    return this.#jobs.get(shard)?.progress(replay) ?? notYet(replay);
+    return this.#jobs.of(shard)?.progress(replay) ?? notYet(replay);
   }
+}
 
-  async #look(): Promise<void> {
-    const { clock, log } = this.#options;
-    while (!this.#stop.signal.aborted) {
-      const running = this.#options.running();
-      for (const { shard, epoch } of running)
-        try {
-          await this.#lookAt(shard, epoch);
-        } catch (error) {
-          if (!isOutage(error)) throw error;
-          log.debug({ shard, why: messageOf(error) }, "the replays of a shard can't be read");
-        }
-      for (const [shard, job] of this.#jobs)
-        if (!running.some((each) => each.shard === shard)) await this.#forget(shard, job);
-      await clock.sleep(lookMs, this.#stop.signal);
-    }
-  }
-
-  async #lookAt(shard: number, epoch: number): Promise<void> {
-    const head = await this.#options.readHead(shard);
-    const known = this.#jobs.get(shard);
-    const [replay] = head.replays;
-    // What a swapped one replaced, upkeep removes.
-    if (
-      replay === undefined ||
-      replay.state === "swapped" ||
-      (known !== undefined && known.id !== replay.id)
-    ) {
-      if (known !== undefined) await this.#forget(shard, known);
-      return;
-    }
-    const job = known ?? new ReplayHost(shard, replay.id, this.#options);
-    this.#jobs.set(shard, job);
-    const open = [...this.#jobs.values()].filter((each) => each.isOpen).length;
-    job.look(replay, head.epoch === epoch ? epoch : undefined, open < jobsMost);
-  }
-
-  async #forget(shard: number, job: ReplayHost): Promise<void> {
-    await job.end();
-    this.#jobs.delete(shard);
-  }
+/** What a swapped one replaced, upkeep removes. */
+function openReplay({ replays: [replay] }: ShardProgress): Replay | undefined {
+  return replay?.state === "swapped" ? undefined : replay;
 }
 
 function notYet({ done, offset }: Replay): JobProgress {

@@ -3,10 +3,9 @@ import { parentPort, workerData } from "node:worker_threads";
 import { ActorCell } from "../src/base/actor-cell.ts";
 import { assert } from "../src/base/assert.ts";
 import { Backoff } from "../src/base/backoff.ts";
-import { messageOf } from "../src/base/errors.ts";
 import { giveWay } from "./behind-live.ts";
 import { FillActor } from "./fill-actor.ts";
-import { clock, openLaneThread, random } from "./lane-thread.ts";
+import { clock, closeLaneThread, openLaneThread, random } from "./lane-thread.ts";
 import type { FromShard, ShardThreadData, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
@@ -54,7 +53,5 @@ stop = () => actor.stop();
 
 // A thread that dies here is started again by who runs it; the error goes there as it is.
 tell(await actor.run());
-await bus
-  .close()
-  .catch((error: unknown) => log.warn({ shard, why: messageOf(error) }, "closing the bus failed"));
+await closeLaneThread({ bus, log }, shard);
 port.close();

@@ -1,5 +1,6 @@
 // What every thread that reads a shard's record has: a NATS connection and a store of its own, and aggregators.
 import { systemClock } from "../src/base/clock.ts";
+import { messageOf } from "../src/base/errors.ts";
 import { makeLog, type Log } from "../src/base/log.ts";
 import { systemRandom } from "../src/base/random.ts";
 import type { Bus } from "../src/bus/bus.ts";
@@ -47,4 +48,14 @@ export async function openLaneThread(
     return isFaulty ? withFaults(aggregator) : aggregator;
   };
   return { log, bus, engine, newAggregator };
+}
+
+/** What it holds of NATS goes; a thread that ends well ends also where that fails. */
+export async function closeLaneThread(
+  { bus, log }: Pick<LaneThread, "bus" | "log">,
+  shard: number,
+): Promise<void> {
+  await bus
+    .close()
+    .catch((error: unknown) => log.warn({ shard, why: messageOf(error) }, "closing the bus failed"));
 }

@@ -3,9 +3,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import { ActorCell } from "../src/base/actor-cell.ts";
 import { assert } from "../src/base/assert.ts";
 import { Backoff } from "../src/base/backoff.ts";
-import { messageOf } from "../src/base/errors.ts";
 import { giveWay } from "./behind-live.ts";
-import { clock, openLaneThread, random } from "./lane-thread.ts";
+import { clock, closeLaneThread, openLaneThread, random } from "./lane-thread.ts";
 import type { FromShard, ShardThreadData, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { ReplayJob } from "./replay.ts";
@@ -56,7 +55,5 @@ tellRate = () => job.tell(rate);
 
 // A thread that dies here is started again by who runs it; the error goes there as it is.
 tell({ kind: "replayed", ended: await job.run() });
-await bus
-  .close()
-  .catch((error: unknown) => log.warn({ shard, why: messageOf(error) }, "closing the bus failed"));
+await closeLaneThread({ bus, log }, shard);
 port.close();

@@ -4,7 +4,7 @@ import { assert } from "../src/base/assert.ts";
 import { ActorCell } from "../src/base/actor-cell.ts";
 import { Backoff } from "../src/base/backoff.ts";
 import { isOutage, messageOf, Outage } from "../src/base/errors.ts";
-import { clock, openLaneThread, random } from "./lane-thread.ts";
+import { clock, closeLaneThread, openLaneThread, random } from "./lane-thread.ts";
 import type { Chore, ChoreDone, FromShard, ToShard } from "./messages.ts";
 import { RefusedNames } from "./refused-names.ts";
 import { SeriesLimits } from "./series-limits.ts";
@@ -76,7 +76,5 @@ doChore = (chore) => actor.chore(chore);
 // A thread that dies here is started again by its supervisor; the error goes there as it is.
 const ended = await actor.run();
 tell(ended);
-await bus
-  .close()
-  .catch((error: unknown) => log.warn({ shard, why: messageOf(error) }, "closing the bus failed"));
+await closeLaneThread({ bus, log }, shard);
 port.close();

@@ -31,22 +31,10 @@ const url = "/v1/dead";
 /** How long one part of many may take. */
 const partMsMax = 4000;
 
-/** A dead letter as operators see it. */
-export interface Letter {
+/** A dead letter as operators see it: `tenant` is its name, or its id where it has none any more; "": nobody's. */
+export interface Letter extends LetterShown {
   id: string;
   shard: number;
-  sequence: number;
-  part: number;
-  /** Its name, or its id where it has none any more; "": nobody's. */
-  tenant: string;
-  door: string;
-  reason: string;
-  detail: string;
-  receivedAtMs: number;
-  kind: string;
-  lines: number;
-  bytes: number;
-  text: string;
 }
 
 /** With where its first line was read. */

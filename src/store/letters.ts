@@ -26,6 +26,7 @@ import {
 } from "./keys.ts";
 import type { Breathe } from "./find.ts";
 import { compareTexts } from "./order.ts";
+import { justAfter } from "./paging.ts";
 import { count, decodeDead, encodeDead, letterFacts, pack, unpack, type LetterFacts } from "./rows.ts";
 import {
   lettersBytesMost,
@@ -279,8 +280,4 @@ async function listedKeys(
     found = found.sort((a, b) => Buffer.compare(a, b)).slice(0, most);
   }
   return found;
-}
-
-function justAfter(key: Buffer): Buffer {
-  return Buffer.concat([key, Buffer.of(0)]);
 }
