@@ -18,6 +18,12 @@ export interface Change {
   question?: string;
 }
 
+interface Would {
+  preview: string;
+  /** There is nothing to be done, and nobody is asked. */
+  nothing?: boolean;
+}
+
 /** undefined: it was only looked at, and said. Throws a Refusal where it is not wanted. */
 export async function make<T extends object>(
   admin: AdminClient,
@@ -25,13 +31,14 @@ export async function make<T extends object>(
   options: ChangeOptions,
 ): Promise<(T & { done: string }) | undefined> {
   if (options.dryRun) {
-    const would = await admin.post<{ preview: string }>(url, { ...body, dryRun: true });
+    const would = await admin.post<Would>(url, { ...body, dryRun: true });
     say(options, would, [`${would.preview} (nothing was done: --dry-run)`]);
     return undefined;
   }
   if (question !== undefined && !options.yes) {
+    const { preview, nothing } = await admin.post<Would>(url, { ...body, dryRun: true });
+    if (nothing === true) throw new Refusal(preview);
     if (!canAsk()) throw new Refusal("not at a terminal: look with --dry-run, then say --yes");
-    const { preview } = await admin.post<{ preview: string }>(url, { ...body, dryRun: true });
     if (!(await isWanted(`${preview}. ${question} [y/N] `))) throw new Refusal("nothing was done"); // D1
   }
   return admin.post<T & { done: string }>(url, body);

@@ -38,7 +38,7 @@ export function deadList(
       letters.push(...page.letters);
       if (page.next === null) break;
     }
-    say(options, letters, letters.map(listLine));
+    say(options, letters, letters.length === 0 ? ["there is no such letter"] : letters.map(listLine));
     for (const held of page?.quarantined ?? [])
       process.stderr.write(
         `millrace: ${held.tenant} is in quarantine in shard ${held.shard} (${held.why}): millrace dead retry --tenant ${held.tenant}\n`,

@@ -13,6 +13,7 @@ import { exitUnbalanced, exitUnknown } from "./ledger.ts";
 import { CountedRecord } from "./counted-record.ts";
 import { clock } from "./process.ts";
 import { Recount, type Difference } from "./recount.ts";
+import { countText } from "./words.ts";
 import { find, say, withDirectory, type Flags, type Output } from "./directory.ts";
 
 /** A gateway's clock may be this far from the broker's. */
@@ -108,7 +109,7 @@ function unbalancedOf(tenant: string, part: ShardLedger): Checked["unbalanced"] 
 function textOf(checked: readonly Checked[], names: ReadonlyMap<string, string>): string[] {
   const at = (minute: number) => new Date(minute * 1000).toISOString().slice(0, 16);
   return checked.flatMap(({ shard, frames, lines, from, differences, unbalanced }) => [
-    `shard ${shard}: ${lines} lines in ${frames} frames${from === 0 ? "" : `, compared from ${at(from)} on`}: ${
+    `shard ${shard}: ${countText(lines, "line")} in ${countText(frames, "frame")}${from === 0 ? "" : `, compared from ${at(from)} on`}: ${
       differences.length + unbalanced.length === 0 ? "agrees" : "DIFFERS"
     }`,
     ...differences

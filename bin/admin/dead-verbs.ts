@@ -134,8 +134,11 @@ async function list(operator: OperatorOf, { query }: Asked): Promise<object> {
 }
 
 async function show(operator: OperatorOf, { params }: Asked): Promise<object> {
-  const at = await operator();
-  const id = `${params["shard"]}/${params["sequence"]}/${params["part"]}`;
+  return await shown(await operator(), `${params["shard"]}/${params["sequence"]}/${params["part"]}`);
+}
+
+/** Throws Refused where it is not open. */
+async function shown(at: Operator, id: string): Promise<object> {
   const { shard, ...place } = placeOf(id);
   const answer = await askShard(at.bus, { kind: "dead-show", shard: shardOf(at, String(shard)), place });
   if (answer.kind !== "dead-letter") throw notDone(shard, answer);
@@ -154,7 +157,8 @@ async function retry(operator: OperatorOf, asked: Asked): Promise<object> {
   }
   const { shard, ...place } = placeOf(id);
   shardOf(at, String(shard));
-  if (asked.dryRun) return { preview: `the dead letter ${id} would be applied again` };
+  if (asked.dryRun)
+    return { ...(await shown(at, id)), preview: `the dead letter ${id} would be applied again` };
   const edited = lines === undefined ? {} : { lines };
   const answer = await askShard(at.bus, { kind: "dead-retry", shard, places: [place], ...edited });
   if (answer.kind !== "dead-retried") throw notDone(shard, answer);
@@ -171,7 +175,8 @@ async function drop(operator: OperatorOf, asked: Asked): Promise<object> {
   if (id === undefined) return many(at, asked, "drop");
   const { shard, ...place } = placeOf(id);
   shardOf(at, String(shard));
-  if (asked.dryRun) return { preview: `the dead letter ${id} would be gone for good` };
+  if (asked.dryRun)
+    return { ...(await shown(at, id)), preview: `the dead letter ${id} would be gone for good` };
   const answer = await askShard(at.bus, { kind: "dead-drop", shard, places: [place] });
   if (answer.kind !== "dead-dropped") throw notDone(shard, answer);
   if (answer.letters === 0) throw new Refused(404, `the dead letter ${id} is not open`);

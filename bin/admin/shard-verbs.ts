@@ -83,7 +83,7 @@ async function skip(operator: OperatorOf, asked: Asked): Promise<object> {
         : "all of it would be set aside for backfill, and live data goes on at once";
     const behind = `${spanText(behindMs)}, ${countText(frames, "frame")} and ${(bytes / 1e6).toFixed(1)} MB behind`;
     const preview = `shard ${shard}: ${countText(tenants, "tenant")}, ${behind}; ${would}; siblings untouched`;
-    return { preview, ...answer, shard };
+    return { preview, nothing: frames === 0, ...answer, shard };
   }
   if (answer.kind !== "skipped") throw notDone(shard, answer);
   const { gap, tookMs } = answer;
@@ -105,7 +105,7 @@ async function adopt(operator: OperatorOf, asked: Asked): Promise<object> {
         ? "its record is the one that it has read: there is nothing to adopt"
         : `${wrong}; it would go on in this record, and what only the old one had is written down as a hole`;
     const preview = `shard ${shard}: ${countText(tenants, "tenant")}, offset ${offset}; ${would}; siblings untouched`;
-    return { preview, ...answer, shard };
+    return { preview, nothing: wrong === "", ...answer, shard };
   }
   if (answer.kind !== "adopted") throw notDone(shard, answer);
   const { offset, hole, tookMs } = answer;

@@ -60,7 +60,7 @@ export const findingKinds = {
   "shard-isolated": {
     severity: "note",
     why: "something kills the shard's actor: it reads line by line to find out what, and is slow meanwhile",
-    command: "millrace dead list --shard SHARD",
+    command: "millrace dead list --reason poison",
   },
   "shard-paused": {
     severity: "note",

@@ -8,6 +8,7 @@ import { type Command, CommanderError } from "commander";
 import { Audit } from "../../bin/admin/audit.ts";
 import { allVerbs } from "../../bin/admin/server.ts";
 import { buildProgram } from "../../bin/commands/program.ts";
+import { findingKinds } from "../../bin/doctor/findings.ts";
 import { findRoot } from "../../bin/setup/root.mjs";
 import { Outage } from "../../src/base/errors.ts";
 
@@ -69,6 +70,14 @@ test("every command line in a shell block parses", async () => {
     }
   assert.deepEqual(wrong, []);
   assert.ok(parsed > 100, `only ${parsed} lines were found`);
+});
+
+test("every command that the doctor names parses", async () => {
+  for (const { command } of Object.values(findingKinds)) {
+    if (!ours.test(command)) continue;
+    const words = command.replace(ours, "").replace("SHARD", "3").replace("TENANT", "acme").split(" ");
+    await assert.doesNotReject(parser().parseAsync(words, { from: "user" }), command);
+  }
 });
 
 test("every command that is named in a sentence is there, with its flags", () => {
