@@ -2,7 +2,7 @@
 import type { Keys, PrivateSystem } from "./private-system.ts";
 
 const everyMs = 250;
-const lookMs = 50;
+const lookMs = 100;
 export const canaryName = "drill.canary";
 
 export class Canary {

@@ -10,7 +10,7 @@ import { momentText, Timeline, type Moment } from "./timeline.ts";
 export interface StageOptions {
   shards: number;
   env: Record<string, string>;
-  /** Multiplies the story's waits: below 1 for a short drill. */
+  /** Multiplies the story's waits: below 1 for a short drill, in which everybody sends so much less, too. */
   pace: number;
   say: (line: string) => void;
 }
@@ -27,6 +27,8 @@ export const culpritName = "acme";
 const bystanderNames = ["beta", "gamma", "delta"];
 /** A bucket is late when it is to be seen so long after the yes. */
 export const lateMsMost = 1000;
+/** Between two batches. */
+const bystandersPauseMs = 100;
 const seenWithinMs = 60_000;
 
 export class Stage {
@@ -77,9 +79,9 @@ export class Stage {
           sender: await sender(this.system, player.keys, options),
         });
     };
-    await start(this.culprit, { pauseMs, refusable: true });
+    await start(this.culprit, { pauseMs: pauseMs / this.#pace, refusable: true });
     for (const player of this.bystanders) {
-      await start(player, { pauseMs: 100 });
+      await start(player, { pauseMs: bystandersPauseMs / this.#pace });
       const { name } = player.keys;
       let late = false;
       player.canary = new Canary(this.system, player.keys, (lateMs) => {

@@ -9,7 +9,7 @@ export const stalledShard: Story = {
   title: "a shard hangs, its backlog grows; on-call skips it to live, and the backlog drains behind",
   mayBeLate: "shard",
   shards: 4,
-  env: { MILLRACE_STALL_MS: "3000" },
+  env: { MILLRACE_STALL_MS: "1500" },
   culpritPauseMs: 10,
   async play(stage) {
     const broken: string[] = [];
