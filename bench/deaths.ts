@@ -2,7 +2,7 @@
 //
 //   npm run bench -- deaths [--series 100000] [--rate 40000] [--deaths 50] [--shards 4] [--json]
 //
-// The real system under a steady load. One shard's actor is ended as a crash would end it, once in each two seconds at a
+// The real system under a steady load. One shard's actor is ended as a crash would end it, once in each three seconds at a
 // moment of chance; probes of a sibling's tenant and of the shard's own run all the time, before, meanwhile and after.
 import { parseArgs } from "node:util";
 import { connect, type NatsConnection } from "nats";
@@ -17,7 +17,7 @@ import { latenciesOf, probeFor, type Latencies } from "./visible.ts";
 
 const victim = 0;
 const sibling = 1;
-const everyMs = 2000;
+const everyMs = 3000;
 const calmSeconds = 30;
 
 interface Window {

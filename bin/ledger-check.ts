@@ -5,6 +5,7 @@
 // C2. Only minutes that the record holds whole are compared: what was trimmed can't be counted again.
 // C3. Exit code 0: they agree, and every line of the ledger balances. 1: they don't. 2: something could not be counted.
 import type { Bus, StreamState } from "../src/bus/bus.ts";
+import { wholeFrom } from "../src/store/record.ts";
 import { isOutage, messageOf } from "../src/base/errors.ts";
 import { booksOf } from "../src/store/books.ts";
 import { listTenants } from "../src/tenant/admin.ts";
@@ -94,8 +95,9 @@ async function checkShard(
 
 /** C2. The first minute that the record surely holds whole; a record that begins with its first frame has lost nothing. */
 async function comparedFrom(bus: Bus, shard: number, stream: StreamState): Promise<number> {
-  if (stream.firstSequence <= 1) return 0;
-  const first = stream.messages === 0 ? undefined : await bus.frameAt(shard, stream.firstSequence);
+  const whole = await wholeFrom(bus, shard, stream, []);
+  if (whole <= 1) return 0;
+  const first = stream.messages === 0 ? undefined : await bus.frameAt(shard, whole);
   const gone = first?.timeMs ?? clock.nowMs();
   return Math.ceil((gone / 1000 + clockMarginSeconds) / 60) * 60;
 }

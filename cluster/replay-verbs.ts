@@ -5,9 +5,10 @@
 // V2. A time is rounded out to whole spans of the coarsest rungs that the tenant's rules name.
 import type { Clock } from "../src/base/clock.ts";
 import { isOutage, messageOf } from "../src/base/errors.ts";
-import type { Bus, Kv, StreamState } from "../src/bus/bus.ts";
+import type { Bus, Kv } from "../src/bus/bus.ts";
 import { aheadSecondsMax } from "../src/metric/bucket.ts";
 import type { Ladder } from "../src/metric/bucket.ts";
+import { wholeFrom } from "../src/store/record.ts";
 import { widened, type TimeRange } from "../src/store/replays.ts";
 import { ledgerKeptMs, type ShardState, type ShardStore } from "../src/store/store.ts";
 import type { UpkeepRules } from "../workers/messages.ts";
@@ -19,7 +20,7 @@ import type { Replays } from "./replays.ts";
 import { changeWish } from "./shard-wish.ts";
 
 export interface ReplayVerbsOptions {
-  bus: Pick<Bus, "streamState" | "frameAt">;
+  bus: Pick<Bus, "streamState" | "frameAt" | "missing">;
   heads: Heads;
   replays: Pick<Replays, "progress">;
   /** Of a shard of this node's. */
@@ -133,7 +134,8 @@ async function planOf(options: ReplayVerbsOptions, question: Begin): Promise<Pla
   const stream = await bus.streamState(shard);
   if (stream.incarnation !== state.incarnation) return refusedFor("its record is another one than was read");
   const range = widened(question, laddersOf(rules, tenant));
-  const earliest = await earliestOf(bus, shard, state, stream, clock.nowMs());
+  const whole = await wholeFrom(bus, shard, stream, state.holes);
+  const earliest = await earliestOf(bus, shard, state, whole, clock.nowMs());
   if (range.from < earliest)
     return { ...refusedFor("the record does not hold everything of that time any more"), earliest };
   const fromMs = (range.from - aheadSecondsMax) * 1000 - marginMs;
@@ -163,12 +165,12 @@ async function earliestOf(
   bus: Pick<Bus, "frameAt">,
   shard: number,
   { era }: Pick<ShardState, "era">,
-  { firstSequence }: StreamState,
+  whole: number,
   nowMs: number,
 ): Promise<number> {
-  const first = await bus.frameAt(shard, firstSequence);
+  const first = await bus.frameAt(shard, whole);
   const beginMs = first?.timeMs ?? nowMs;
-  const isWhole = era === 0 && firstSequence === 1 && beginMs > nowMs - ledgerKeptMs;
+  const isWhole = era === 0 && whole === 1 && beginMs > nowMs - ledgerKeptMs;
   if (isWhole) return 0;
   const sinceMs = Math.max(beginMs, nowMs - ledgerKeptMs) + marginMs;
   return Math.ceil(sinceMs / 1000) + aheadSecondsMax;

@@ -8,7 +8,7 @@ import type { Random } from "../src/base/random.ts";
 
 export const deathsMax = 10;
 const withinMs = 600_000;
-const firstMs = 50;
+const firstMs = 10;
 const mostMs = 10_000;
 const healthyMs = 30_000;
 

@@ -1,15 +1,18 @@
 // The trimmer: removes from a shard's stream what nobody needs any more.
 //
-// M1. Never a frame that is not committed, and never one at or behind the first gap. Sequences are committed ones of
-//     one incarnation of the stream only.
+// M1. Never a frame that is not committed, lies in a gap, or is kept for a replay. Sequences are committed ones of one
+//     incarnation of the stream only.
 // M2. Frames older than the replay window go; when the stream nears its cap the oldest go earlier, with a warning:
 //     the window has shrunk.
 // M3. How soon it must look again follows from the room that is left: a stream that fills between two looks would say
 //     no to everybody although its frames may go.
+// M4. A stream is cut at its beginning only. Where that is not enough near the cap, because a gap is in the way, single
+//     frames go behind it, the oldest first, a bounded number at a time; from the last one on the record is whole.
 import type { Clock } from "../src/base/clock.ts";
 import { Outage } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
-import type { Bus } from "../src/bus/bus.ts";
+import type { Bus, StreamState } from "../src/bus/bus.ts";
+import { mergeIntervals, withoutIntervals } from "../src/store/intervals.ts";
 import type { Interval } from "../src/store/store.ts";
 
 export interface TrimOptions {
@@ -26,6 +29,8 @@ export interface TrimOptions {
 const fullShare = 0.9;
 /** How far a stream near its cap is emptied. */
 const emptyToShare = 0.8;
+/** Of one round: each is a question to the server. */
+const singlesMost = 1000;
 
 export interface Trimmed {
   /** Frames that went. */
@@ -50,26 +55,48 @@ async function trim(bus: Bus, clock: Clock, log: Log, options: TrimOptions): Pro
   const stream = await bus.streamState(shard);
   if (stream.incarnation !== options.incarnation)
     throw new Outage("bus-unavailable", `the stream of shard ${shard} was made anew: looking at it again`);
+  if (stream.messages === 0) return 0;
   const first = stream.firstSequence;
   const allowed = Math.min(options.committed, ...options.keep.map(([from]) => from - 1), stream.lastSequence);
-  if (stream.messages === 0 || allowed < first) return 0;
-
   const oldest = clock.nowMs() - options.replayWindowMs;
-  let upTo = await lastBefore(bus, shard, first, allowed, oldest);
-  if (stream.bytesMax > 0 && stream.bytes > stream.bytesMax * fullShare) {
-    const excess = 1 - (stream.bytesMax * emptyToShare) / stream.bytes;
-    const early = Math.min(allowed, first + Math.ceil((stream.lastSequence - first + 1) * excess) - 1);
-    if (early > upTo) {
-      upTo = early;
-      log.warn(
-        { shard, upTo: early, bytes: stream.bytes, bytesMax: stream.bytesMax },
-        "the replay window shrinks",
-      );
-    }
-  }
-  if (upTo < first) return 0;
-  await bus.trim(shard, upTo);
-  return upTo - first + 1;
+  const byAge = allowed < first ? first - 1 : await lastBefore(bus, shard, first, allowed, oldest);
+  const excess = excessOf(stream);
+  const upTo = Math.max(byAge, Math.min(allowed, first + excess - 1));
+  if (upTo >= first) await bus.trim(shard, upTo);
+  if (upTo > byAge) shrinks(log, options, stream, { upTo });
+  const cut = upTo - first + 1;
+  const singles = await singlesOf(bus, options, [upTo + 1, stream.lastSequence], excess - cut);
+  if (singles.length === 0) return cut;
+  await bus.removeFrames(shard, singles);
+  shrinks(log, options, stream, { singles: singles.length });
+  return cut + singles.length;
+}
+
+/** So many frames are too many for the cap. */
+function excessOf({ bytes, bytesMax, messages }: StreamState): number {
+  if (bytesMax <= 0 || bytes <= bytesMax * fullShare) return 0;
+  return Math.ceil(messages * (1 - (bytesMax * emptyToShare) / bytes));
+}
+
+function shrinks(log: Log, { shard }: TrimOptions, { bytes, bytesMax }: StreamState, went: object): void {
+  log.warn({ shard, ...went, bytes, bytesMax }, "the replay window shrinks");
+}
+
+/** M4. The oldest frames of a range that may go and are there, at most so many. */
+async function singlesOf(
+  bus: Bus,
+  { shard, committed, keep }: TrimOptions,
+  [first, last]: Interval,
+  most: number,
+): Promise<number[]> {
+  const end = Math.min(committed, last);
+  if (most <= 0 || end < first) return [];
+  const gone = new Set(await bus.missing(shard));
+  const singles: number[] = [];
+  for (const [from, to] of withoutIntervals([[first, end]], mergeIntervals(keep, [])))
+    for (let sequence = from; sequence <= to && singles.length < Math.min(most, singlesMost); sequence++)
+      if (!gone.has(sequence)) singles.push(sequence);
+  return singles;
 }
 
 /**

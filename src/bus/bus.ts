@@ -140,6 +140,10 @@ export interface Bus {
   frameAt(shard: number, sequence: number): Promise<RecordedFrame | undefined>;
   /** Removes all frames up to and with `sequence`. */
   trim(shard: number, sequence: number): Promise<void>;
+  /** Removes these frames and no others; those that are not there are no mistake. */
+  removeFrames(shard: number, sequences: readonly number[]): Promise<void>;
+  /** Sequences between the stream's first frame and its last that it does not hold, ascending. */
+  missing(shard: number): Promise<number[]>;
 
   /** Opens the bucket, making it if need be. */
   kv(bucket: string, options?: KvOptions): Promise<Kv>;

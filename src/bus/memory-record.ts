@@ -77,7 +77,15 @@ export class MemoryStream {
 
   /** Removes single frames, leaving holes. */
   remove(sequences: readonly number[]): void {
-    this.#keep((frame) => !sequences.includes(frame.sequence));
+    const gone = new Set(sequences);
+    this.#keep((frame) => !gone.has(frame.sequence));
+  }
+
+  missing(): number[] {
+    return this.#frames.flatMap(({ sequence }, i) => {
+      const before = this.#frames[i - 1]?.sequence ?? sequence - 1;
+      return Array.from({ length: sequence - before - 1 }, (_, k) => before + 1 + k);
+    });
   }
 
   /** Back to what it was at `sequence`: what came later never was, as after a restored backup. */

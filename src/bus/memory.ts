@@ -205,6 +205,14 @@ export class MemoryBus implements Bus {
     return this.#call(() => this.#stream(shard).trim(sequence));
   }
 
+  removeFrames(shard: number, sequences: readonly number[]): Promise<void> {
+    return this.#call(() => this.#stream(shard).remove(sequences));
+  }
+
+  missing(shard: number): Promise<number[]> {
+    return this.#call(() => this.#stream(shard).missing());
+  }
+
   kv(bucket: string, options: KvOptions = {}): Promise<Kv> {
     return this.#call(() => {
       const have = this.#broker.buckets.get(bucket) ?? new MemoryBucket(bucket, this.#options.clock, options);

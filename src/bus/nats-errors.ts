@@ -17,6 +17,8 @@ export const apiCodes = {
   memoryResourcesExceeded: 10028,
   messageNotFound: 10037,
   storageResourcesExceeded: 10047,
+  sequenceNotFound: 10043,
+  messageDeleteFailed: 10057,
   streamNameInUse: 10058,
   streamNotFound: 10059,
   wrongLastSequence: 10071,

@@ -136,6 +136,41 @@ export async function trim(life: Life, shard: number, sequence: number): Promise
   await life.call(`trim ${stream}`, () => life.jsm.streams.purge(stream, { seq: upTo + 1 }));
 }
 
+/** Asked for at a time: the server answers one after the other. */
+const removedAtOnce = 64;
+
+export async function removeFrames(life: Life, shard: number, sequences: readonly number[]): Promise<void> {
+  const stream = streamName(shard);
+  for (let at = 0; at < sequences.length; at += removedAtOnce) {
+    const some = sequences.slice(at, at + removedAtOnce);
+    await Promise.all(
+      some.map((sequence) => life.call(`remove from ${stream}`, () => remove(life, stream, sequence))),
+    );
+  }
+}
+
+async function remove(life: Life, stream: string, sequence: number): Promise<void> {
+  try {
+    // Not erased: its bytes are not overwritten first.
+    await life.jsm.streams.deleteMessage(stream, sequence, false);
+  } catch (error) {
+    if (isApiError(error, apiCodes.sequenceNotFound)) return;
+    // It says so of a sequence that is not there yet, and of a disk that fails.
+    const isNotThere =
+      isApiError(error, apiCodes.messageDeleteFailed) &&
+      (await life.jsm.streams.getMessage(stream, { seq: sequence })) === null;
+    if (!isNotThere) throw error;
+  }
+}
+
+export async function missing(life: Life, shard: number): Promise<number[]> {
+  const stream = streamName(shard);
+  const { state } = await life.call(`holes of ${stream}`, () =>
+    life.jsm.streams.info(stream, { deleted_details: true }),
+  );
+  return (state.deleted ?? []).toSorted((a, b) => a - b);
+}
+
 /** RFC 3339 with up to nine digits of a second, as ms since the epoch, cut, the same as a reader's time. */
 export function parseTime(text: string): number {
   const ms = Date.parse(text.replace(/(\.\d{3})\d+/, "$1"));

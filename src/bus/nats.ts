@@ -25,7 +25,7 @@ import { openFeed } from "./nats-feed.ts";
 import { NatsJournal } from "./nats-journal.ts";
 import { NatsKv } from "./nats-kv.ts";
 import { Link, type LinkOptions } from "./nats-link.ts";
-import { ensureStream, frameAt, streamState, trim } from "./nats-streams.ts";
+import { ensureStream, frameAt, missing, removeFrames, streamState, trim } from "./nats-streams.ts";
 import { streamName } from "./subjects.ts";
 
 export type NatsOptions = LinkOptions;
@@ -95,6 +95,14 @@ class NatsBus implements Bus {
 
   async trim(shard: number, sequence: number): Promise<void> {
     await trim(this.#link.life, shard, sequence);
+  }
+
+  async removeFrames(shard: number, sequences: readonly number[]): Promise<void> {
+    await removeFrames(this.#link.life, shard, sequences);
+  }
+
+  async missing(shard: number): Promise<number[]> {
+    return missing(this.#link.life, shard);
   }
 
   async kv(bucket: string, options: KvOptions = {}): Promise<Kv> {

@@ -91,12 +91,12 @@ test("waits double at one place, and begin anew after a healthy spell", async ()
     const lives = world.lives();
     const diedMs = world.clock.monotonicMs();
     world.actor().die();
-    while (world.lives() === lives) await world.clock.pass(5);
+    while (world.lives() === lives) await world.clock.pass(1);
     waits.push(world.clock.monotonicMs() - diedMs);
   }
-  for (const [i, most] of [50, 100, 200, 400, 50].entries()) {
+  for (const [i, most] of [10, 20, 40, 80, 10].entries()) {
     const wait = waits[i] as number;
-    assert(wait > most / 2 - 6 && wait <= most + 5, `wait ${i} is ${wait}, at most ${most}`);
+    assert(wait > most / 2 - 2 && wait <= most + 1, `wait ${i} is ${wait}, at most ${most}`);
   }
 });
 

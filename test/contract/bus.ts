@@ -141,6 +141,33 @@ export function busContract(name: string, makeWorld: () => Promise<BusWorld>): v
     assert.deepEqual(await bus.publish(0, "d", bytes("d")), { sequence: 4, duplicate: false });
   });
 
+  f(
+    "single frames can be removed; what is missing is said, and the ends stay where they are",
+    async (_, bus) => {
+      await bus.ensureStream(0, caps);
+      for (let n = 1; n <= 9; n++) await bus.publish(0, `${n}`, bytes(`frame ${n}`));
+      assert.deepEqual(await bus.missing(0), []);
+      await bus.removeFrames(0, [3, 5, 6]);
+      await bus.removeFrames(0, [6, 7, 99]);
+      assert.deepEqual(await bus.missing(0), [3, 5, 6, 7]);
+      const { firstSequence, lastSequence, messages } = await bus.streamState(0);
+      assert.deepEqual([firstSequence, lastSequence, messages], [1, 9, 5]);
+      assert.equal(await bus.frameAt(0, 5), undefined);
+      const listening = await listen(bus, 0, 2);
+      await listening.until(4);
+      assert.deepEqual(
+        listening.frames.map(({ sequence }) => sequence),
+        [2, 4, 8, 9],
+      );
+      await listening.reader.close();
+      await bus.trim(0, 4);
+      assert.deepEqual((await bus.streamState(0)).firstSequence, 8);
+      assert.deepEqual(await bus.missing(0), []);
+      await outage("stream-missing", bus.missing(5));
+      await outage("stream-missing", bus.removeFrames(5, [1]));
+    },
+  );
+
   f("a reader gives what is there in order, then what comes, from the sequence asked for", async (_, bus) => {
     await bus.ensureStream(0, caps);
     for (let n = 1; n <= 500; n++) await bus.publish(0, `${n}`, bytes(`frame ${n}`));

@@ -81,11 +81,16 @@ export class Mortal {
     const outage = (what: string) => () => Promise.reject(new Outage("bus-timeout", `no answer: ${what}`));
     const ask = <T>(what: string, question: () => Promise<T>): Promise<T> =>
       this.call(this.chance(this.#faults.busFails) ? outage(what) : question);
-    const mortal: Pick<Bus, "publish" | "streamState" | "frameAt" | "trim" | "read"> = {
+    const mortal: Pick<
+      Bus,
+      "publish" | "streamState" | "frameAt" | "trim" | "removeFrames" | "missing" | "read"
+    > = {
       publish: (shard, id, data) => this.call(() => bus.publish(shard, id, data)),
       streamState: (shard) => ask("state", () => bus.streamState(shard)),
       frameAt: (shard, sequence) => ask("frame", () => bus.frameAt(shard, sequence)),
       trim: (shard, sequence) => ask("trim", () => bus.trim(shard, sequence)),
+      removeFrames: (shard, sequences) => ask("remove", () => bus.removeFrames(shard, sequences)),
+      missing: (shard) => ask("missing", () => bus.missing(shard)),
       read: (shard, from, options) =>
         ask("read", async (): Promise<Reader> => {
           const reader = await bus.read(shard, from, {

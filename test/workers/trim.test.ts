@@ -1,6 +1,8 @@
 // The trimmer: what it may remove, what it must not, and what makes it remove more.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { wholeFrom } from "../../src/store/record.ts";
+import type { Interval } from "../../src/store/store.ts";
 import { trimRecord, type TrimOptions } from "../../workers/trim.ts";
 import { hourMs, World } from "./world.ts";
 
@@ -101,8 +103,38 @@ test("M2: near its cap a stream loses its oldest frames early, with a warning; n
   };
   await f({ committed: 50 }, 7, 10);
   await f({ committed: 3 }, 3, 3);
-  await f({ committed: 50, keep: [[5, 9]] }, 4, 4);
+  await f({ committed: 50, keep: [[5, 9]] }, 8, 8);
   await f({ committed: 0 }, 0, 0);
+});
+
+test("M4: behind a gap single frames go near the cap, the oldest first; what is left can be told from what is whole", async () => {
+  const f = async (options: Partial<TrimOptions>, missing: number[], rounds = 1) => {
+    const world = await hourly(50);
+    const { bytes } = await world.bus.streamState(0);
+    await world.ensure({ bytesMax: Math.floor(bytes / 0.95) });
+    for (let round = 0; round < rounds; round++) await trimmed(world, options);
+    assert.deepEqual(await world.bus.missing(0), missing);
+    const went = world.heard.messages().filter((text) => text === "the replay window shrinks");
+    assert.equal(went.length > 0, missing.length > 0);
+    const whole = await wholeFrom(world.bus, 0, await world.bus.streamState(0), []);
+    assert.equal(whole, (missing.at(-1) ?? 0) + 1);
+  };
+  const gap: Interval = [1, 9];
+  await f({ committed: 50, keep: [gap] }, [10, 11, 12, 13, 14, 15, 16, 17]);
+  await f({ committed: 50, keep: [gap] }, [10, 11, 12, 13, 14, 15, 16, 17], 3);
+  await f({ committed: 12, keep: [gap] }, [10, 11, 12]);
+  await f({ committed: 50, keep: [[15, 60], gap] }, [10, 11, 12, 13, 14]);
+  await f({ committed: 50, keep: [[1, 50]] }, []);
+  await f({ committed: 9, keep: [gap] }, []);
+});
+
+test("M4: a hole that nobody ever read leaves the record whole", async () => {
+  const world = await hourly(10);
+  world.bus.loseFrames(0, [3, 7]);
+  const stream = await world.bus.streamState(0);
+  assert.equal(await wholeFrom(world.bus, 0, stream, []), 8);
+  assert.equal(await wholeFrom(world.bus, 0, stream, [[7, 7]]), 4);
+  assert.equal(await wholeFrom(world.bus, 0, stream, [[3, 7]]), 1);
 });
 
 test("below nine tenths of the cap the window is left alone", async () => {
