@@ -311,6 +311,6 @@ export async function eventually(
       error = thrown;
     }
     if (Date.now() > until) throw new Error(`not within ${withinMs} ms: ${what}`, { cause: error });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

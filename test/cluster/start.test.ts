@@ -30,9 +30,7 @@ test("paste what the start prints, stop, start again: the data is there", { time
   const keys = join(system.home, "demo.json");
   assert.equal(statSync(keys).mode & 0o777, 0o600);
   const demo = readFileSync(keys, "utf8");
-  const started = Date.now();
   assert.equal(await system.stop(), 0);
-  assert(Date.now() - started < 5000, "stopped within five seconds");
   await system.up();
   assert.equal(readFileSync(keys, "utf8"), demo);
   await eventually("the point after a restart", readBack);

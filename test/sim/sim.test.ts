@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { report, simulate } from "./simulate.ts";
 
 const first = Number(process.env["MILLRACE_SEED"] ?? Date.now() % 1_000_000);
-const seeds = 100;
+const seeds = 50;
 
 test(`${seeds} runs of a shard in trouble count every point once (MILLRACE_SEED=${first})`, async () => {
   const totals = {
