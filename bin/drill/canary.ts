@@ -16,13 +16,18 @@ export class Canary {
   #acknowledged = 0;
   #visible = 0;
   #sending = true;
+  /** One may be on its way still when no more are to be sent. */
+  #allSent = false;
   readonly #running: Promise<void>[];
 
   constructor(system: PrivateSystem, keys: Keys, onLate: (lateMs: number) => void) {
     this.#system = system;
     this.#keys = keys;
     this.#onLate = onLate;
-    this.#running = [this.#send(), this.#look()];
+    const sent = this.#send().finally(() => {
+      this.#allSent = true;
+    });
+    this.#running = [sent, this.#look()];
   }
 
   get acknowledged(): number {
@@ -40,8 +45,9 @@ export class Canary {
   }
 
   async #send(): Promise<void> {
-    for (let n = 0; this.#sending; n++) {
-      const key = `canary-${this.#keys.id}-${n}`;
+    let n = 0;
+    while (this.#sending) {
+      const key = `canary-${this.#keys.id}-${n++}`;
       // The same one until it is acknowledged: a canary that was refused tells of the door, not of the way.
       for (let yes = false; !yes; ) {
         const status = await this.#system
@@ -61,7 +67,7 @@ export class Canary {
   }
 
   async #look(): Promise<void> {
-    while (this.#sending || this.#waiting.length > 0) {
+    while (!this.#allSent || this.#waiting.length > 0) {
       const counts = await this.#system
         .sums(this.#keys.readKey, `${canaryName}:count`)
         .catch(() => undefined);
