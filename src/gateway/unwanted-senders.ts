@@ -4,7 +4,8 @@
 // U1. Bounded by an lru-cache; a flood of made-up keys pushes the oldest out, and what found no room is counted.
 // U2. A key is never shown and kept no longer than a second: what stays is the beginning of its SHA-256, which an
 //     operator can compare with `tenant show`.
-// U3. Lines are gathered for a second and then entered: a flood under one key costs a look into a small table a line.
+// U3. Who has been silent for an hour is gone from the list.
+// U4. Lines are gathered for a second and then entered: a flood under one key costs a look into a small table a line.
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../base/clock.ts";
 import type { Cell, Counters } from "../base/counters.ts";
@@ -38,6 +39,7 @@ export interface UnwantedSender {
 const sendersMost = 10_000;
 const gatheredMost = 1000;
 const gatherMs = 1000;
+const silentMsMost = 3_600_000;
 const hashCharsKept = 12;
 const keyCharsMost = 200;
 const smoothing = 0.1;
@@ -95,6 +97,8 @@ export class UnwantedSenders {
   list(): UnwantedSender[] {
     this.#enter();
     const nowMs = this.#clock.nowMs();
+    for (const [id, { lastMs }] of this.#senders)
+      if (nowMs - lastMs >= silentMsMost) this.#senders.delete(id); // U3
     return [...this.#senders.values()]
       .map((sender) => ({ ...sender, rate: rateNow(sender, nowMs) }))
       .sort((a, b) => b.rate - a.rate || b.lastMs - a.lastMs);

@@ -83,6 +83,15 @@ test("unwanted senders: by key, address and door; rates fall when they are silen
   // Made-up keys: what finds no room in a second is counted.
   for (let i = 0; i < 5000; i++) senders.add(`made-up-${i}`, undefined, "unknown-key", "10.0.0.3", "tcp");
   assert.match(counters.text(), /gateway_unwanted_lines_unlisted_total 4000/);
+  await clock.pass(3_600_000 - 60_001);
+  senders.add("gone", "id", "tenant-deleted", "10.0.0.2", "udp");
+  assert.ok(senders.list().length > 1000);
+  await clock.pass(62_000);
+  assert.deepEqual(
+    senders.list().map(({ address, lines }) => [address, lines]),
+    [["10.0.0.2", 21]],
+    "who was silent for an hour is gone",
+  );
 });
 
 test("from a tenant's own address a known key in front says whose the line is, and is not stored", () =>
