@@ -43,6 +43,10 @@ export function shardShow(shard: string, output: Output, flags: Flags): Promise<
   });
 }
 
+function rangesText(ranges: readonly (readonly [number, number])[]): string {
+  return ranges.map(([from, to]) => (from === to ? String(from) : `${from} to ${to}`)).join(", ");
+}
+
 function showText(row: ShardRow): string[] {
   const { wish } = row;
   const why = row.why === "" ? "" : `: ${row.why}`;
@@ -59,7 +63,7 @@ function showText(row: ShardRow): string[] {
       : [`its backfill takes at most ${countText(wish.backfill.rate, "point")}/s`]),
   ];
   if (!("queued" in row)) return [`shard ${row.shard} is ${row.state}${why}`, ...wished];
-  const { offset, last, queued, behindMs, gaps, quarantined } = row;
+  const { offset, last, queued, behindMs, gaps, holes, quarantined } = row;
   const behind =
     behindMs === null || queued === null ? "?" : `${spanText(behindMs)}, ${countText(queued, "frame")}`;
   const died = `${countText(row.restarts, "restart")}, ${countText(row.deaths, "death")}`;
@@ -71,9 +75,8 @@ function showText(row: ShardRow): string[] {
     ...(row.isolated ? ["isolated: frames are tried one by one until the line is found that kills"] : []),
     ...(gaps.length === 0
       ? []
-      : [
-          `waits for backfill: ${gaps.map(([from, to]) => `${from} to ${to}`).join(", ")} (${countText(row.gapFrames, "frame")})`,
-        ]),
+      : [`waits for backfill: ${rangesText(gaps)} (${countText(row.gapFrames, "frame")})`]),
+    ...(holes.length === 0 ? [] : [`holes, frames that the record lost: ${rangesText(holes)}`]),
     ...(quarantined.length === 0 ? [] : [`in quarantine: ${quarantined.join(", ")}`]),
     ...wished,
   ];

@@ -89,6 +89,8 @@ export interface ShardView extends ShardStatus {
   behindMs: number | null;
   gaps: Interval[];
   gapFrames: number;
+  /** What the record lost before anybody read it: the newest, oldest first. */
+  holes: Interval[];
   /** Where there are gaps and its actor runs. */
   backfill: FillStatus | null;
   isolated: boolean;

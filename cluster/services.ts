@@ -133,6 +133,6 @@ function idOf(shard: number): string {
 }
 
 function dataOf(view: ShardView) {
-  const { progress: _progress, gaps, quarantined, shard: _shard, threadId: _threadId, ...rest } = view;
-  return { ...rest, gaps: gaps.length, quarantined: quarantined.length };
+  const { progress: _progress, gaps, holes, quarantined, shard: _shard, threadId: _threadId, ...rest } = view;
+  return { ...rest, gaps: gaps.length, holes: holes.length, quarantined: quarantined.length };
 }

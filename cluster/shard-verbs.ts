@@ -64,6 +64,7 @@ export class ShardVerbs {
       behindMs: head === null || stream === null ? null : await this.#behindMs(shard, head, stream),
       gaps,
       gapFrames: gaps.reduce((sum, [from, to]) => sum + to - from + 1, 0),
+      holes: head?.holes.slice(-holesShown) ?? [],
       backfill: this.#options.fills.status().find((fill) => fill.shard === shard) ?? null,
       isolated: status.progress?.isolated ?? false,
       quarantined: head?.quarantined.map(({ tenant }) => tenant) ?? [],
@@ -136,6 +137,8 @@ export class ShardVerbs {
     return newest === undefined || newest === null ? null : Math.max(0, newest.timeMs - sinceMs);
   }
 }
+
+const holesShown = 20;
 
 const notHere = { kind: "none", why: "this node does not run it" } as const;
 

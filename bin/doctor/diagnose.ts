@@ -18,6 +18,7 @@ export function diagnose(facts: Facts): Finding[] {
     ...ofNats(facts),
     ...ofProcesses(facts),
     ...facts.shards.flatMap((shard) => ofShard(shard, facts.lookMs)),
+    ...ofRecord(facts),
     ...ofDisks(facts),
     ...ofTenants(facts),
     ...ofDoors(facts),
@@ -74,8 +75,6 @@ function ofShard(facts: ShardFacts, lookMs: number): Finding[] {
   }
   if (node === undefined) return [...found, say("shard-unowned", "is run by no node that answers")];
   if (node.isolated) found.push(say("shard-isolated", "reads line by line"));
-  if (node.holes > 0)
-    found.push(say("record-hole", `misses ${countText(node.holes, "frame")} that the record lost`));
   if (node.gapFrames > 0) found.push(say("backlog", `has ${countText(node.gapFrames, "frame")} set aside`));
   return [...found, ...ofState(facts, node, lookMs, say)];
 }
@@ -115,6 +114,14 @@ function ofState(
   return behind > behindFramesMost
     ? [say("shard-behind", `is ${countText(behind, "frame")} behind the record`)]
     : [];
+}
+
+function ofRecord({ lost }: Facts): Finding[] {
+  return lost.map(({ shard, frames }) =>
+    finding("record-hole", `shard ${shard} misses ${countText(frames, "frame")} that the record lost`, {
+      shard,
+    }),
+  );
 }
 
 function ofDisks({ disks }: Facts): Finding[] {

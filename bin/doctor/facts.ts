@@ -14,7 +14,6 @@ export interface ShardFacts {
     doing: string;
     restarts: number;
     isolated: boolean;
-    holes: number;
     /** At the same two looks. */
     offset: [number, number];
     /** Frames of its gaps that wait. */
@@ -44,6 +43,8 @@ export interface Facts {
   dead: { tenant: string; reason: string; letters: number }[];
   quarantined: { tenant: string; shard: number; why: string }[];
   unbalanced: { tenant: string; missing: number }[];
+  /** Frames that were gone before a node read them, since it started. */
+  lost: { shard: number; frames: number }[];
   spools: { shard: string; bytes: number }[];
   /** Processes whose directory is not live. */
   doubted: number;

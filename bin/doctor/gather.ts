@@ -63,6 +63,7 @@ function freshFacts(natsUrl: string): Facts {
     dead: [],
     quarantined: [],
     unbalanced: [],
+    lost: [],
     spools: [],
     doubted: 0,
     upkeepBacklogBytes: 0,
@@ -184,7 +185,6 @@ async function shardLook(bus: Bus, shard: number): Promise<ShardLook> {
       doing: status.progress?.doing ?? "",
       restarts: status.restarts,
       isolated: status.isolated,
-      holes: status.progress?.holes ?? 0,
       offset: status.offset ?? 0,
       gapFrames: status.gapFrames,
     },
@@ -198,8 +198,10 @@ async function counterFacts(bus: Bus, facts: Facts): Promise<void> {
   for (const text of texts)
     for (const line of Buffer.from(text).toString("utf8").split("\n")) {
       const [, name = "", labels = "", value = ""] = /^([a-z_]+)(?:\{(.*)\})? ([^ ]+)$/.exec(line) ?? [];
-      if (name === "gateway_spool_bytes")
-        facts.spools.push({ shard: /shard="(\d+)"/.exec(labels)?.[1] ?? "", bytes: Number(value) });
+      const shard = /shard="(\d+)"/.exec(labels)?.[1] ?? "";
+      if (name === "gateway_spool_bytes") facts.spools.push({ shard, bytes: Number(value) });
+      else if (name === "shard_holes_total" && value !== "0")
+        facts.lost.push({ shard: Number(shard), frames: Number(value) });
       else if (name === "tenant_directory_live" && Number(value) === 0) facts.doubted += 1;
       else if (name === "upkeep_backlog_bytes") facts.upkeepBacklogBytes += Number(value);
     }

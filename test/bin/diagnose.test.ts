@@ -10,7 +10,6 @@ const node: NonNullable<ShardFacts["node"]> = {
   doing: "ingesting",
   restarts: 0,
   isolated: false,
-  holes: 0,
   offset: [10, 10],
   gapFrames: 0,
 };
@@ -32,6 +31,7 @@ const well: Facts = {
   dead: [],
   quarantined: [],
   unbalanced: [],
+  lost: [],
   spools: [{ shard: "3", bytes: 0 }],
   doubted: 0,
   upkeepBacklogBytes: 1 << 20,
@@ -96,7 +96,7 @@ test("the doctor finds what is wrong, and nothing where all is well", () => {
     "shard-behind | shard 3 is 250 frames behind the record",
   );
   f(ofNode({ isolated: true }), "shard-isolated | shard 3 reads line by line");
-  f(ofNode({ holes: 2 }), "record-hole | shard 3 misses 2 frames that the record lost");
+  f({ lost: [{ shard: 3, frames: 2 }] }, "record-hole | shard 3 misses 2 frames that the record lost");
   f(ofNode({ gapFrames: 7 }), "backlog | shard 3 has 7 frames set aside");
   const { node: _, ...lonely } = shard;
   f({ shards: [lonely] }, "shard-unowned | shard 3 is run by no node that answers");

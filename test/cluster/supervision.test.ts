@@ -299,6 +299,12 @@ test("a night with one bad shard", { timeout: 240_000 }, async (t) => {
     const adopted = await night.ask("shard-adopt");
     assert.equal(adopted.kind, "adopted", JSON.stringify(adopted));
     await night.isLive();
+    const { hole } = adopted;
+    assert(hole !== undefined && (await night.view()).holes.some((each) => String(each) === String(hole)));
+    assert.match(
+      await system.millrace("shard", "show", String(struck)),
+      /holes, frames that the record lost: \d/,
+    );
     await eventually("no word of a failure", async () => (await wish()).failed === null);
   });
 });
