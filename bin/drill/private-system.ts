@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { readSettings } from "../../src/config/settings.ts";
+import { clientOf, type AdminClient } from "../admin/client.ts";
 import { freePorts } from "./ports.ts";
 
 const program = fileURLToPath(new URL("../millrace.js", import.meta.url));
@@ -218,8 +220,14 @@ export class PrivateSystem {
     return stdout;
   }
 
+  /** What the command line asks, without a process for each question. */
+  get admin(): AdminClient {
+    return clientOf(readSettings(this.env));
+  }
+
   async addTenant(name: string): Promise<Keys> {
-    const keys = JSON.parse(await this.millrace("tenant", "add", name, "--json")) as Keys;
+    const { id, writeKey, readKey } = await this.admin.post<Keys>("/v1/tenants", { name });
+    const keys = { id, name, writeKey, readKey };
     await this.knows(keys);
     return keys;
   }
@@ -301,6 +309,7 @@ export async function eventually(
   what: string,
   holds: () => Promise<boolean>,
   withinMs = 30_000,
+  everyMs = 100,
 ): Promise<void> {
   const until = Date.now() + withinMs;
   let error: unknown;
@@ -311,6 +320,6 @@ export async function eventually(
       error = thrown;
     }
     if (Date.now() > until) throw new Error(`not within ${withinMs} ms: ${what}`, { cause: error });
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }

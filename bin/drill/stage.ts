@@ -30,6 +30,8 @@ export const lateMsMost = 1000;
 /** Between two batches. */
 const bystandersPauseMs = 100;
 const seenWithinMs = 60_000;
+const untilMsMost = 120_000;
+const toldEveryMs = 500;
 
 export class Stage {
   readonly system: PrivateSystem;
@@ -161,8 +163,13 @@ export class Stage {
     await this.system.until(() => this.system.log.some(matches), what, withinMs);
   }
 
-  async until(what: string, holds: () => Promise<boolean>, withinMs = 60_000): Promise<void> {
-    await eventually(what, holds, withinMs);
+  async until(what: string, holds: () => Promise<boolean>): Promise<void> {
+    await eventually(what, holds, untilMsMost);
+  }
+
+  /** The same for what a command is asked: each look is a process, and senders need the machine, too. */
+  async untilTold(what: string, holds: () => Promise<boolean>): Promise<void> {
+    await eventually(what, holds, untilMsMost, toldEveryMs);
   }
 
   async close(): Promise<void> {
@@ -192,9 +199,7 @@ export class Stage {
 
   async #player(name: string): Promise<Player> {
     const keys = await this.system.addTenant(name);
-    const { shards } = JSON.parse(await this.system.millrace("tenant", "show", name, "--json")) as {
-      shards: number[];
-    };
+    const { shards } = await this.system.admin.get<{ shards: number[] }>(`/v1/tenants/${name}`);
     return { keys, shards, senders: [], canary: undefined };
   }
 

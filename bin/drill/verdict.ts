@@ -131,7 +131,7 @@ function noticed(player: Player, lateMsMost: number): number {
 export async function balances(stage: Stage, tenant: string): Promise<boolean> {
   let balanced = false;
   await stage
-    .until(`the books of ${tenant}`, async () => {
+    .untilTold(`the books of ${tenant}`, async () => {
       const ledger = JSON.parse(
         await stage.system.millrace("ledger", tenant, "--from", "-2h", "--by", "total", "--json"),
       ) as { balances: boolean; total: { queued: number }[] };

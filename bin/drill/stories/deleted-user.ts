@@ -26,7 +26,7 @@ export const deletedUser: Story = {
     stage.tell(name, `HTTP answers ${status}`);
     await stage.calm(8000);
     let listed: string[] = [];
-    await stage.until("the sender is listed", async () => {
+    await stage.untilTold("the sender is listed", async () => {
       const senders = JSON.parse(await stage.system.millrace("senders", "--deleted", "--json")) as unknown;
       listed = JSON.stringify(senders).includes(id) ? [id] : [];
       return listed.length > 0;

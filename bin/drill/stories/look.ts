@@ -1,12 +1,15 @@
 // What on-call looks at again and again, without a word of it in the timeline.
 import type { Stage } from "../stage.ts";
 
+interface Letter {
+  id: string;
+  reason: string;
+}
+
 /** Open dead letters of a tenant. */
-export async function openLetters(stage: Stage, tenant: string): Promise<{ id: string; reason: string }[]> {
-  const told = JSON.parse(await stage.system.millrace("dead", "list", "--tenant", tenant, "--json")) as
-    | { id: string; reason: string }[]
-    | { letters: { id: string; reason: string }[] };
-  return Array.isArray(told) ? told : told.letters;
+export async function openLetters(stage: Stage, tenant: string): Promise<Letter[]> {
+  const page = await stage.system.admin.get<{ letters: Letter[] }>("/v1/dead", { tenant });
+  return page.letters;
 }
 
 /** It runs, and reads. */

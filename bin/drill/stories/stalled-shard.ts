@@ -24,10 +24,9 @@ export const stalledShard: Story = {
     if (tookMs > liveWithinMs) broken.push(`skip took ${Math.round(tookMs)} ms, more than ${liveWithinMs}`);
     await stage.until(`shard ${shard} is well`, () => shardWell(stage, Number(shard)));
     await stage.onCall("backfill", "list");
-    await stage.until(
+    await stage.untilTold(
       "the backlog has drained",
       async () => ((await stage.quietly("backfill", "list")) as unknown[]).length === 0,
-      120_000,
     );
     stage.tell(`shard ${shard}`, "its backlog has drained");
     return broken;
