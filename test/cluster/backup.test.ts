@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { systemClock } from "../../src/base/clock.ts";
 import { nodesBucket } from "../../src/bus/subjects.ts";
 import { decodeDump } from "../../src/tenant/dump.ts";
@@ -11,6 +11,7 @@ import type { Manifest } from "../../bin/backup-files.ts";
 import { restore, type RestoreOptions } from "../../bin/restore.ts";
 import { beatTtlMs } from "../../cluster/coordinator.ts";
 import { encodeJson, nodeKey } from "../../cluster/shard-map.ts";
+import type { System } from "../harness/system.ts";
 import { startNatsServer } from "../harness/nats-server.ts";
 
 import {
@@ -24,6 +25,7 @@ import {
   quiet,
   readFrom,
   replace,
+  type Sender,
   sent,
   settingsOf,
   start,
@@ -62,52 +64,20 @@ test("a backup under load, a lost store, a restore: every acknowledged point is 
   assert.deepEqual(readFrom(system, from), offsets, "from the copies' offsets on");
   await sent(system, senders, 3);
   await checkExact(system, senders);
-});
 
-test("a restore on another machine: what was saved is there, keys open, points go on, resends count once", async (t) => {
-  const { system, senders, dir } = await start(t);
-  await sent(system, senders, 10);
-  await checkExact(system, senders);
-  const manifest = await backup(system, dir);
-  await system.stop();
-
-  const other = await elsewhere(t);
-  const said = await other.millrace("restore", dir);
-  assert.match(said, /begins a new record/);
-  await other.up();
-  assert.deepEqual(
-    names(other.home).filter((name) => name.startsWith("restored")),
-    ["restored.json.done"],
+  await t.test("what can't be restored, or saved, is said, and the home stays as it was", () =>
+    refusals(t, system, dir, senders),
   );
-  await checkExact(other, senders);
-  // A retry of a request that is in the copy, and points for the very buckets that are in it.
-  for (const sender of senders) await sender.send(other, 0);
-  await sent(other, senders, 5);
-  await checkExact(other, senders);
-
-  // A record that has hardly begun survives a kill, and what it has goes on behind the copy's offset.
-  const up = other.nextLog((line) => line.process === "nats" && line.msg === "ready", "nats again");
-  process.kill(other.pid("nats-server"), "SIGKILL");
-  await up;
-  await sent(other, senders, 2);
-  await checkExact(other, senders);
-  const { shards: statuses } = await other.nodeHealth();
-  for (const { shard, progress } of statuses)
-    assert((progress?.offset ?? 0) > (manifest.stores[shard]?.offset ?? 0), `shard ${shard} went on`);
-  await other.stop();
-  await other.up();
-  await checkExact(other, senders);
-  const list = JSON.parse(await other.millrace("tenant", "list", "--json")) as { id: string; name: string }[];
-  for (const { tenant } of senders)
-    assert(list.some(({ id, name }) => id === tenant.id && name === tenant.name));
-  assert.equal(list.filter(({ name }) => name === "demo").length, 1);
+  await system.up();
+  await checkExact(system, senders);
 });
 
-test("what can't be restored, or saved, is said, and the home stays as it was", async (t) => {
-  const { system, senders, dir } = await start(t);
-  await sent(system, senders, 3);
-  await checkExact(system, senders);
-  await backup(system, dir);
+async function refusals(
+  t: TestContext,
+  system: System,
+  dir: string,
+  senders: readonly Sender[],
+): Promise<void> {
   const refused = async (run: Promise<unknown>, pattern: RegExp) => {
     const before = names(system.home).filter((name) => name !== "lock");
     await assert.rejects(run, pattern);
@@ -178,8 +148,45 @@ test("what can't be restored, or saved, is said, and the home stays as it was", 
         rows?.some((row) => row.key === key),
         key,
       );
-  await system.up();
+}
+
+test("a restore on another machine: what was saved is there, keys open, points go on, resends count once", async (t) => {
+  const { system, senders, dir } = await start(t);
+  await sent(system, senders, 10);
   await checkExact(system, senders);
+  const manifest = await backup(system, dir);
+  await system.stop();
+
+  const other = await elsewhere(t);
+  const said = await other.millrace("restore", dir);
+  assert.match(said, /begins a new record/);
+  await other.up();
+  assert.deepEqual(
+    names(other.home).filter((name) => name.startsWith("restored")),
+    ["restored.json.done"],
+  );
+  await checkExact(other, senders);
+  // A retry of a request that is in the copy, and points for the very buckets that are in it.
+  for (const sender of senders) await sender.send(other, 0);
+  await sent(other, senders, 5);
+  await checkExact(other, senders);
+
+  // A record that has hardly begun survives a kill, and what it has goes on behind the copy's offset.
+  const up = other.nextLog((line) => line.process === "nats" && line.msg === "ready", "nats again");
+  process.kill(other.pid("nats-server"), "SIGKILL");
+  await up;
+  await sent(other, senders, 2);
+  await checkExact(other, senders);
+  const { shards: statuses } = await other.nodeHealth();
+  for (const { shard, progress } of statuses)
+    assert((progress?.offset ?? 0) > (manifest.stores[shard]?.offset ?? 0), `shard ${shard} went on`);
+  await other.stop();
+  await other.up();
+  await checkExact(other, senders);
+  const list = JSON.parse(await other.millrace("tenant", "list", "--json")) as { id: string; name: string }[];
+  for (const { tenant } of senders)
+    assert(list.some(({ id, name }) => id === tenant.id && name === tenant.name));
+  assert.equal(list.filter(({ name }) => name === "demo").length, 1);
 });
 
 test("a backup or a restore that is killed says what it is, and can be done again", async (t) => {

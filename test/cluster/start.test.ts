@@ -4,13 +4,25 @@ import { execFile } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { createServer, connect } from "node:net";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
 import { eventually, freePorts, System, systemPorts } from "../harness/system.ts";
 
 const shell = promisify(execFile);
 
-test("paste what the start prints, stop, start again: the data is there", { timeout: 120_000 }, async (t) => {
+/** A start that is refused with a sentence, and no stack. */
+async function stopsWith(t: TestContext, env: Record<string, string>, expected: RegExp, home?: string) {
+  const system = new System({ env, ...(home === undefined ? {} : { home }) }, await freePorts(systemPorts));
+  t.after(() => system.close());
+  system.launch();
+  assert.equal(await system.exited, 78, system.tail());
+  assert.match(system.text, expected);
+  assert(!/\bat .*\.(js|ts):\d+/.test(system.text), `no stack: ${system.text}`);
+}
+
+test("paste what the start prints; a second system refuses; stop, start again: the data is there", {
+  timeout: 120_000,
+}, async (t) => {
   const system = await System.start();
   t.after(() => system.close());
   const line = (start: string) => {
@@ -27,10 +39,22 @@ test("paste what the start prints, stop, start again: the data is there", { time
   };
   await eventually("the point in /render", readBack);
 
+  const second = new System({ home: system.home }, await freePorts(systemPorts));
+  second.launch();
+  assert.equal(await second.exited, 78);
+  assert.match(second.text, /another system \(pid \d+\) runs on .*MILLRACE_HOME/);
+  assert.equal((await system.sink(system.demo.writeKey, "still.here 1\n")).status, 202, "the first goes on");
+
   const keys = join(system.home, "demo.json");
   assert.equal(statSync(keys).mode & 0o777, 0o600);
   const demo = readFileSync(keys, "utf8");
   assert.equal(await system.stop(), 0);
+  await stopsWith(
+    t,
+    { MILLRACE_SHARDS: "3" },
+    /MILLRACE_SHARDS is 3, but this system was made with 2/,
+    system.home,
+  );
   await system.up();
   assert.equal(readFileSync(keys, "utf8"), demo);
   await eventually("the point after a restart", readBack);
@@ -43,40 +67,6 @@ test("paste what the start prints, stop, start again: the data is there", { time
     const copy = readFileSync(join(system.home, "directory", file), "utf8");
     assert(copy.includes(system.demo.id) && !copy.includes(writeKey) && !copy.includes(readKey));
   }
-});
-
-test("Ctrl-C while a sender sends over TCP loses nothing of what was taken", {
-  timeout: 120_000,
-}, async (t) => {
-  const system = await System.start();
-  t.after(() => system.close());
-  const { writeKey, readKey } = system.demo;
-  const socket = connect({ host: "127.0.0.1", port: system.tcpPort });
-  socket.on("error", () => {});
-  await new Promise((resolve) => socket.once("connect", resolve));
-  const lines = Array.from({ length: 20_000 }, (_, i) => `${writeKey}.stop.s${i % 10} 1\n`).join("");
-  await new Promise((resolve) => socket.write(lines, resolve));
-  await system.stop();
-  socket.destroy();
-  t.diagnostic(system.tail());
-  await system.up();
-  let there = 0;
-  await eventually("all points after the restart", async () => {
-    const counts = await system.sums(readKey, "stop.*:count");
-    there = [...counts.values()].reduce((sum, value) => sum + value, 0);
-    return there >= 20_000;
-  }).finally(() => t.diagnostic(`${there} points`));
-  assert.equal(there, 20_000);
-});
-
-test("a second system on the same home refuses, and the first goes on", { timeout: 120_000 }, async (t) => {
-  const system = await System.start();
-  t.after(() => system.close());
-  const second = new System({ home: system.home }, await freePorts(systemPorts));
-  second.launch();
-  assert.equal(await second.exited, 78);
-  assert.match(second.text, /another system \(pid \d+\) runs on .*MILLRACE_HOME/);
-  assert.equal((await system.sink(system.demo.writeKey, "still.here 1\n")).status, 202);
 });
 
 test("a port that is taken is named with its setting", { timeout: 120_000 }, async (t) => {
@@ -101,29 +91,15 @@ test("a port that is taken is named with its setting", { timeout: 120_000 }, asy
   await f(4, "MILLRACE_NODE_LISTEN");
 });
 
-test("unknown and impossible settings, and another number of shards, stop the start with a sentence", {
-  timeout: 120_000,
-}, async (t) => {
-  const f = async (env: Record<string, string>, expected: RegExp, home?: string) => {
-    const system = new System({ env, ...(home === undefined ? {} : { home }) }, await freePorts(systemPorts));
-    t.after(() => system.close());
-    system.launch();
-    assert.equal(await system.exited, 78, system.tail());
-    assert.match(system.text, expected);
-    assert(!/\bat .*\.(js|ts):\d+/.test(system.text), `no stack: ${system.text}`);
-  };
+test("unknown and impossible settings stop the start with a sentence", { timeout: 120_000 }, async (t) => {
+  const f = (env: Record<string, string>, expected: RegExp) => stopsWith(t, env, expected);
   await f({ MILLRACE_SHARD: "4" }, /MILLRACE_SHARD is not a setting; did you mean MILLRACE_SHARDS\?/);
   await f({ MILLRACE_DISK_BUDGET: "900TB" }, /the budget must fit with a tenth to spare/);
   await f({ MILLRACE_NATS_SERVER: "/nowhere/nats-server" }, /MILLRACE_NATS_SERVER/);
   await f({ MILLRACE_HOME: "/proc/millrace" }, /MILLRACE_HOME/);
-
-  const system = await System.start({ shards: 2 });
-  t.after(() => system.close());
-  await system.stop();
-  await f({ MILLRACE_SHARDS: "3" }, /MILLRACE_SHARDS is 3, but this system was made with 2/, system.home);
 });
 
-test("what dies is started again, the others live on; kill -9 of up leaves nothing behind", {
+test("what dies is started again, the others live on; kill -9 of up, and Ctrl-C beside a sender, lose nothing", {
   timeout: 120_000,
 }, async (t) => {
   const system = await System.start();
@@ -146,4 +122,22 @@ test("what dies is started again, the others live on; kill -9 of up leaves nothi
     "the point after all that",
     async () => (await system.sums(system.demo.readKey, "lives.on:sum")).get("lives.on:sum") === 1,
   );
+
+  const { writeKey, readKey } = system.demo;
+  const socket = connect({ host: "127.0.0.1", port: system.tcpPort });
+  socket.on("error", () => {});
+  await new Promise((resolve) => socket.once("connect", resolve));
+  const lines = Array.from({ length: 20_000 }, (_, i) => `${writeKey}.stop.s${i % 10} 1\n`).join("");
+  await new Promise((resolve) => socket.write(lines, resolve));
+  await system.stop();
+  socket.destroy();
+  t.diagnostic(system.tail());
+  await system.up();
+  let there = 0;
+  await eventually("all points after the restart", async () => {
+    const counts = await system.sums(readKey, "stop.*:count");
+    there = [...counts.values()].reduce((sum, value) => sum + value, 0);
+    return there >= 20_000;
+  }).finally(() => t.diagnostic(`${there} points`));
+  assert.equal(there, 20_000);
 });

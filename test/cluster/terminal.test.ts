@@ -160,7 +160,7 @@ test(`up ends at any moment of its start and its stop: nobody is left (MILLRACE_
   const random = seededRandom(seed);
   const system = new System({}, await freePorts(systemPorts));
   t.after(() => system.close());
-  for (let round = 0; round < 9; round++) {
+  for (let round = 0; round < 6; round++) {
     const ms = random.below(3500);
     const how = (["kill -9", "Ctrl-C", "Ctrl-C, then kill -9"] as const)[round % 3];
     system.launch();
