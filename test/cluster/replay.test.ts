@@ -2,6 +2,9 @@
 // once, whichever generation it is of.
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "nats";
+import { streamName } from "../../src/bus/subjects.ts";
 import { eventually, System } from "../harness/system.ts";
 
 const step = 10;
@@ -61,4 +64,23 @@ test("P2: a replay goes on through the death of its node, and each point is ther
     async () => (await system.millrace("replay", "list", "--json")).trim() === "[]",
   );
   await readsAsSent();
+
+  await t.test(
+    "refused, with the earliest possible time, where a single frame of the record is gone",
+    async () => {
+      const nats = await connect({ servers: `nats://127.0.0.1:${system.natsPort}` });
+      const manager = await jetstreamManager(nats);
+      const { state } = await manager.streams.info(streamName(0));
+      // Not the first: the stream still begins where it began.
+      await manager.streams.deleteMessage(streamName(0), state.first_seq + 7);
+      await nats.close();
+      const refused = await system.millrace("replay", ...words, "--dry-run").then(
+        (said) => ({ code: 0, stderr: said }),
+        (error: { code: number; stderr: string }) => error,
+      );
+      assert.equal(refused.code, 1, refused.stderr);
+      assert.match(refused.stderr, /does not hold everything .* \d{4}-\d\d-\d\dT/);
+      await readsAsSent();
+    },
+  );
 });
