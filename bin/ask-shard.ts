@@ -1,5 +1,10 @@
 // One question to whichever node runs a shard.
-import { decodeAnswer, type ControlAnswer, type ControlQuestion } from "../cluster/control-messages.ts";
+import {
+  asksActor,
+  decodeAnswer,
+  type ControlAnswer,
+  type ControlQuestion,
+} from "../cluster/control-messages.ts";
 import { encodeJson } from "../cluster/shard-map.ts";
 import { isOutage } from "../src/base/errors.ts";
 import type { Bus } from "../src/bus/bus.ts";
@@ -9,16 +14,6 @@ import { shardControlSubject } from "../src/bus/subjects.ts";
 const readWaitMs = 7000;
 /** Of what an actor has to do. */
 const actorWaitMs = 40_000;
-const askActors = new Set<ControlQuestion["kind"]>([
-  "series-delete",
-  "shard-skip",
-  "shard-adopt",
-  "dead-drop",
-  "dead-release",
-  "replay-begin",
-  "replay-control",
-]);
-
 /** Never rejects for an outage: `none` says why there is no answer. */
 export async function askShard(
   bus: Bus,
@@ -27,7 +22,7 @@ export async function askShard(
   let answers: Uint8Array[];
   try {
     const isAnswer = (payload: Uint8Array) => decodeAnswer(payload)?.kind !== "not-here";
-    const waitMs = askActors.has(question.kind) ? actorWaitMs : readWaitMs;
+    const waitMs = asksActor(question) ? actorWaitMs : readWaitMs;
     answers = await bus.ask(shardControlSubject, encodeJson(question), waitMs, isAnswer);
   } catch (error) {
     if (!isOutage(error)) throw error;

@@ -3,6 +3,7 @@ import type { ShardSpace } from "../cluster/control-messages.ts";
 import type { Bus } from "../src/bus/bus.ts";
 import type { TenantSize } from "../src/store/store.ts";
 import { askShard } from "./ask-shard.ts";
+import { fewAtATime } from "./few.ts";
 import { countText } from "./words.ts";
 
 export interface Holdings {
@@ -24,12 +25,10 @@ export interface Unasked {
 }
 
 export async function holdingsOf(bus: Bus, tenant: string, shards: readonly number[]): Promise<Holdings> {
-  const answers = await Promise.all(
-    shards.map(async (shard) => ({
-      shard,
-      answer: await askShard(bus, { kind: "tenant-size", shard, tenant }),
-    })),
-  );
+  const answers = await fewAtATime(shards, async (shard) => ({
+    shard,
+    answer: await askShard(bus, { kind: "tenant-size", shard, tenant }),
+  }));
   const sizes: TenantSize[] = [];
   const stores: Holdings["stores"] = [];
   const unasked: Unasked[] = [];

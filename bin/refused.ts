@@ -6,6 +6,7 @@ import { refusedLinesMost } from "../src/gateway/refused-lines.ts";
 import { listTenants } from "../src/tenant/admin.ts";
 import { allHomes } from "../src/tenant/routing.ts";
 import { askShard } from "./ask-shard.ts";
+import { fewAtATime } from "./few.ts";
 import { exitUnknown } from "./ledger.ts";
 import { find, Refusal, say, withDirectory, type Flags, type Output } from "./directory.ts";
 import { countText } from "./words.ts";
@@ -18,17 +19,15 @@ export function refusedShow(name: string, output: Output, flags: Flags): Promise
     const tenant = await find(kv, name);
     const answers = await askGateways(bus, { kind: "refused-lines", tenant: tenant.id });
     let unknown = false;
-    const ofShards = await Promise.all(
-      allHomes(tenant, settings.shards).map(async (shard) => {
-        const answer = await askShard(bus, { kind: "refused-lines", shard, tenant: tenant.id });
-        if (answer.kind === "refused-lines")
-          return answer.lines.map((line) => ({ ...line, peer: `shard ${shard}`, gateway: "" }));
-        const why = answer.kind === "none" ? `: ${answer.why}` : "";
-        process.stderr.write(`millrace: shard ${shard} could not be asked${why}\n`);
-        unknown = true;
-        return [];
-      }),
-    );
+    const ofShards = await fewAtATime(allHomes(tenant, settings.shards), async (shard) => {
+      const answer = await askShard(bus, { kind: "refused-lines", shard, tenant: tenant.id });
+      if (answer.kind === "refused-lines")
+        return answer.lines.map((line) => ({ ...line, peer: `shard ${shard}`, gateway: "" }));
+      const why = answer.kind === "none" ? `: ${answer.why}` : "";
+      process.stderr.write(`millrace: shard ${shard} could not be asked${why}\n`);
+      unknown = true;
+      return [];
+    });
     const lines = answers
       .flatMap((answer) =>
         answer.kind === "refused-lines"

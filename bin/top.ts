@@ -1,5 +1,6 @@
 // `millrace top`: a live table of the shards, once a second; on no terminal, or with --once, one table.
 import { askShard } from "./ask-shard.ts";
+import { fewAtATime } from "./few.ts";
 import { clock } from "./process.ts";
 import { withDirectory, type Flags } from "./directory.ts";
 import { say, type Output } from "./say.ts";
@@ -31,7 +32,7 @@ type Row = { shard: number; view: ShardView | undefined; why: string };
 export function top(options: TopOptions, flags: Flags): Promise<void> {
   return withDirectory(flags, async (_kv, settings, bus) => {
     const numbers = Array.from({ length: settings.shards }, (_, shard) => shard);
-    const look = () => Promise.all(numbers.map((shard) => rowOf(bus, shard)));
+    const look = () => fewAtATime(numbers, (shard) => rowOf(bus, shard));
     if (options.json || options.once || !process.stdout.isTTY) {
       const rows = await look();
       say(options, rows, tableOf(rows));

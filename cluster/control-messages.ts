@@ -105,6 +105,21 @@ export interface ShardSpace {
   budgetBytes: number;
 }
 
+const ofActors = new Set<unknown>([
+  "series-delete",
+  "shard-skip",
+  "shard-adopt",
+  "dead-drop",
+  "dead-release",
+  "replay-begin",
+  "replay-control",
+]);
+
+/** Whether an actor has to do something for the answer; a dry run asks the store and the record alone. */
+export function asksActor({ kind, dryRun }: { kind?: unknown; dryRun?: unknown }): boolean {
+  return ofActors.has(kind) && dryRun !== true;
+}
+
 export const seriesMost = 10_000;
 /** Names of one answer, as JSON: well below what a message may have. */
 export const namesBytesMost = 4 << 20;

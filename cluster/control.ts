@@ -3,7 +3,8 @@
 //
 // C1. Every question has an answer in a bounded time, if only that there is none. What was asked of an actor that died
 //     or did not answer may have happened: the answer says that it is not known.
-// C2. A few questions at a time, answers of bounded size, reads of bounded time: operators don't hold up the node.
+// C2. A few questions at a time, answers of bounded size, reads of bounded time: operators don't hold up the node. More
+//     wait for a moment. What actors have to do has turns of its own: while they hang, the others are answered.
 import type { Clock } from "../src/base/clock.ts";
 import { isOutage, messageOf } from "../src/base/errors.ts";
 import type { Log } from "../src/base/log.ts";
@@ -11,6 +12,7 @@ import type { Bus } from "../src/bus/bus.ts";
 import { shardControlSubject } from "../src/bus/subjects.ts";
 import { SnapshotClosed, type LedgerRow, type ShardReader, type Snapshot } from "../src/store/store.ts";
 import {
+  asksActor,
   decodeQuestion,
   ledgerRowsMost,
   namesBytesMost,
@@ -25,6 +27,7 @@ import { letterQuestions } from "./control-letters.ts";
 import { encodeJson } from "./shard-map.ts";
 import { countQueued } from "./queued.ts";
 import type { Supervisor } from "./supervisor.ts";
+import { Turns } from "./turns.ts";
 
 /** A family of questions, of a file of its own. */
 export interface Questions {
@@ -50,7 +53,7 @@ export interface ControlOptions {
   log: Log;
 }
 
-const questionsMax = 8;
+const atATime = { most: 8, waitingMost: 2000, waitMs: 1500 };
 const readMs = 5000;
 /** A delete of many names waits for a commit or two, and the disk. */
 const actorMs = 30_000;
@@ -59,12 +62,15 @@ export class Control {
   readonly #options: ControlOptions;
   readonly #readers = new Map<number, Promise<ControlReader>>();
   readonly #families: readonly Questions[];
-  #open = 0;
+  readonly #looks: Turns;
+  readonly #deeds: Turns;
   #stopServing: () => void = () => {};
 
   constructor(options: ControlOptions) {
     this.#options = options;
-    const { bus, supervisor, families = [] } = options;
+    const { bus, clock, supervisor, families = [] } = options;
+    this.#looks = new Turns({ ...atATime, clock });
+    this.#deeds = new Turns({ ...atATime, clock });
     const read: Parameters<typeof letterQuestions>[0]["read"] = (shard, told) => this.#read(shard, told);
     this.#families = [letterQuestions({ bus, supervisor, read }), ...families];
   }
@@ -90,12 +96,12 @@ export class Control {
     if (answer === undefined) return { kind: "invalid", why: "the node does not know this question" };
     const shard = Number(asked["shard"]);
     if (!supervisor.runs(shard)) return { kind: "not-here", node };
-    if (this.#open >= questionsMax) return { kind: "none", why: "the node is busy: ask again" };
-    this.#open += 1;
+    const turns = asksActor(asked) ? this.#deeds : this.#looks;
+    if (!(await turns.take())) return { kind: "none", why: "the node is busy: ask again" };
     try {
       return await answer();
     } finally {
-      this.#open -= 1;
+      turns.give();
     }
   }
 

@@ -14,6 +14,7 @@ import {
 } from "../../cluster/letter-messages.ts";
 import type { LetterPlace } from "../../src/store/store.ts";
 import { askShard } from "../ask-shard.ts";
+import { fewAtATime } from "../few.ts";
 import {
   allShards,
   flagOf,
@@ -95,8 +96,8 @@ async function list(operator: OperatorOf, { query }: Asked): Promise<object> {
     quarantined: [],
     unasked: [],
   };
-  const asked = allShards(at).map((shard) => askShard(at.bus, { kind: "dead-counts", shard }));
-  for (const [shard, counts] of (await Promise.all(asked)).entries()) {
+  const told = await fewAtATime(allShards(at), (shard) => askShard(at.bus, { kind: "dead-counts", shard }));
+  for (const [shard, counts] of told.entries()) {
     if (counts.kind !== "dead-counts") {
       answer.unasked.push({ shard, why: whyNot(counts) });
       continue;

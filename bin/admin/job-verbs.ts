@@ -5,6 +5,7 @@ import type { FillStatus } from "../../cluster/fills.ts";
 import type { ReplayView } from "../../cluster/job-messages.ts";
 import { changeWish, type ShardWish } from "../../cluster/shard-wish.ts";
 import { askShard } from "../ask-shard.ts";
+import { fewAtATime } from "../few.ts";
 import {
   allShards,
   shardOf,
@@ -60,13 +61,11 @@ async function backfills(operator: OperatorOf): Promise<object> {
   const at = await operator();
   const rows: BackfillRow[] = [];
   const unasked: Unasked[] = [];
-  await Promise.all(
-    allShards(at).map(async (shard) => {
-      const row = await rowOf(at, shard);
-      if (!("gaps" in row)) unasked.push({ shard, why: row.why });
-      else if (row.gaps.length > 0) rows.push(backfillOf(row));
-    }),
-  );
+  await fewAtATime(allShards(at), async (shard) => {
+    const row = await rowOf(at, shard);
+    if (!("gaps" in row)) unasked.push({ shard, why: row.why });
+    else if (row.gaps.length > 0) rows.push(backfillOf(row));
+  });
   return { backfills: rows.sort((a, b) => a.shard - b.shard), unasked };
 }
 
@@ -120,15 +119,13 @@ async function replays(operator: OperatorOf): Promise<object> {
   const names = new Map((await tenantsOf(at)).map(({ id, name }) => [id, name]));
   const rows: ReplayRow[] = [];
   const unasked: Unasked[] = [];
-  await Promise.all(
-    allShards(at).map(async (shard) => {
-      const answer = await askShard(at.bus, { kind: "replay-list", shard });
-      if (answer.kind !== "replays") unasked.push({ shard, why: whyNot(answer) });
-      else
-        for (const replay of answer.replays)
-          rows.push({ ...replay, shard, tenant: names.get(replay.tenant) ?? replay.tenant });
-    }),
-  );
+  await fewAtATime(allShards(at), async (shard) => {
+    const answer = await askShard(at.bus, { kind: "replay-list", shard });
+    if (answer.kind !== "replays") unasked.push({ shard, why: whyNot(answer) });
+    else
+      for (const replay of answer.replays)
+        rows.push({ ...replay, shard, tenant: names.get(replay.tenant) ?? replay.tenant });
+  });
   return { replays: rows.sort((a, b) => a.shard - b.shard || a.id - b.id), unasked };
 }
 
@@ -142,9 +139,7 @@ async function begin(operator: OperatorOf, asked: Asked): Promise<object> {
   const question = { kind: "replay-begin", tenant: tenant.id, from, until, rate } as const;
   const shards = allHomes(tenant, at.settings.shards);
   // None is begun where another one would refuse.
-  const would = await Promise.all(
-    shards.map((shard) => wouldReplay(at, { ...question, shard, dryRun: true })),
-  );
+  const would = await fewAtATime(shards, (shard) => wouldReplay(at, { ...question, shard, dryRun: true }));
   const range = `${timeText(Math.min(...would.map((each) => each.from)))} to ${timeText(Math.max(...would.map((each) => each.until)))}`;
   const sum = (of: (each: (typeof would)[number]) => number) =>
     would.reduce((all, each) => all + of(each), 0);

@@ -4,6 +4,7 @@ import { Refused, type Asked, type Verb } from "../../src/api/operate.ts";
 import type { ShardView } from "../../cluster/control-messages.ts";
 import { changeWish, decodeWish, wishKey, type ShardWish } from "../../cluster/shard-wish.ts";
 import { askShard } from "../ask-shard.ts";
+import { fewAtATime } from "../few.ts";
 import { allShards, shardOf, type Operator, type OperatorOf } from "./operator.ts";
 import { countText, spanText } from "../words.ts";
 
@@ -39,7 +40,7 @@ export async function rowOf(at: Operator, shard: number): Promise<ShardRow> {
 
 async function list(operator: OperatorOf): Promise<object> {
   const at = await operator();
-  return { shards: await Promise.all(allShards(at).map((shard) => rowOf(at, shard))) };
+  return { shards: await fewAtATime(allShards(at), (shard) => rowOf(at, shard)) };
 }
 
 async function show(operator: OperatorOf, { params }: Asked): Promise<object> {

@@ -73,7 +73,7 @@ function ofShard(facts: ShardFacts, lookMs: number): Finding[] {
     else if (used > fillingShare)
       found.push(say("store-filling", `uses ${percent(used)} of its store's budget`));
   }
-  if (node === undefined) return [...found, say("shard-unowned", "is run by no node that answers")];
+  if (node === undefined) return [...found, say("shard-unowned", `can't be asked: ${facts.unasked}`)];
   if (node.isolated) found.push(say("shard-isolated", "reads line by line"));
   if (node.gapFrames > 0) found.push(say("backlog", `has ${countText(node.gapFrames, "frame")} set aside`));
   return [...found, ...ofState(facts, node, lookMs, say)];

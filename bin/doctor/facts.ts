@@ -7,7 +7,9 @@ export interface ShardFacts {
   lastSequence: [number, number];
   streamBytes: number;
   streamBytesMax: number;
-  /** As its node says it; undefined: no node answers for it. */
+  /** Why no node answers for it; "": one does. */
+  unasked: string;
+  /** As its node says it. */
   node?: {
     state: string;
     why: string;

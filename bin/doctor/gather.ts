@@ -16,6 +16,7 @@ import { listTenants } from "../../src/tenant/admin.ts";
 import { allHomes } from "../../src/tenant/routing.ts";
 import type { Tenant } from "../../src/tenant/tenant.ts";
 import { askShard } from "../ask-shard.ts";
+import { fewAtATime } from "../few.ts";
 import { ledgerOf } from "../ledger.ts";
 import { clock } from "../process.ts";
 import type { Facts, ProcessFacts, ShardFacts } from "./facts.ts";
@@ -138,7 +139,7 @@ async function diskFacts(settings: Settings, facts: Facts): Promise<void> {
 
 async function shardFacts(bus: Bus, settings: Settings): Promise<ShardFacts[]> {
   const numbers = Array.from({ length: settings.shards }, (_, shard) => shard);
-  const look = () => Promise.all(numbers.map((shard) => shardLook(bus, shard)));
+  const look = () => fewAtATime(numbers, (shard) => shardLook(bus, shard));
   const first = await look();
   // Two looks: what moves can only be seen so.
   await clock.sleep(
@@ -153,6 +154,7 @@ async function shardFacts(bus: Bus, settings: Settings): Promise<ShardFacts[]> {
       lastSequence: [a.last, b.last],
       streamBytes,
       streamBytesMax,
+      unasked: b.unasked || a.unasked,
       ...(store !== undefined && { store }),
     };
     if (a.node === undefined || b.node === undefined) return common;
@@ -164,6 +166,7 @@ interface ShardLook {
   last: number;
   streamBytes: number;
   streamBytesMax: number;
+  unasked: string;
   node: (Omit<NonNullable<ShardFacts["node"]>, "offset"> & { offset: number }) | undefined;
   store: ShardFacts["store"];
 }
@@ -179,6 +182,7 @@ async function shardLook(bus: Bus, shard: number): Promise<ShardLook> {
     last: stream.lastSequence,
     streamBytes: stream.bytes,
     streamBytesMax: stream.bytesMax,
+    unasked: state.kind === "shard-state" ? "" : state.kind === "none" ? state.why : `answered ${state.kind}`,
     node: status && {
       state: status.state,
       why: status.why,

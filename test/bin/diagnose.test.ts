@@ -18,6 +18,7 @@ const shard: ShardFacts = {
   lastSequence: [10, 10],
   streamBytes: 10,
   streamBytesMax: 100,
+  unasked: "",
   node,
   store: { usedBytes: 1, budgetBytes: 100 },
 };
@@ -99,7 +100,10 @@ test("the doctor finds what is wrong, and nothing where all is well", () => {
   f({ lost: [{ shard: 3, frames: 2 }] }, "record-hole | shard 3 misses 2 frames that the record lost");
   f(ofNode({ gapFrames: 7 }), "backlog | shard 3 has 7 frames set aside");
   const { node: _, ...lonely } = shard;
-  f({ shards: [lonely] }, "shard-unowned | shard 3 is run by no node that answers");
+  f(
+    { shards: [{ ...lonely, unasked: "no node answers" }] },
+    "shard-unowned | shard 3 can't be asked: no node answers",
+  );
   f(
     ofShard({ store: { usedBytes: 85, budgetBytes: 100 } }),
     "store-filling | shard 3 uses 85 % of its store's budget",
