@@ -11,18 +11,19 @@ import type { Bus } from "../src/bus/bus.ts";
 import { shardControlSubject } from "../src/bus/subjects.ts";
 
 /** A bit longer than the node takes at most. */
-const readWaitMs = 7000;
+const readWaitMs = 10_000;
 /** Of what an actor has to do. */
 const actorWaitMs = 40_000;
+
 /** Never rejects for an outage: `none` says why there is no answer. */
 export async function askShard(
   bus: Bus,
   question: ControlQuestion,
+  waitMs = asksActor(question) ? actorWaitMs : readWaitMs,
 ): Promise<Exclude<ControlAnswer, { kind: "not-here" | "invalid" }>> {
   let answers: Uint8Array[];
   try {
     const isAnswer = (payload: Uint8Array) => decodeAnswer(payload)?.kind !== "not-here";
-    const waitMs = asksActor(question) ? actorWaitMs : readWaitMs;
     answers = await bus.ask(shardControlSubject, encodeJson(question), waitMs, isAnswer);
   } catch (error) {
     if (!isOutage(error)) throw error;

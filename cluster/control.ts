@@ -53,7 +53,7 @@ export interface ControlOptions {
   log: Log;
 }
 
-const atATime = { most: 8, waitingMost: 2000, waitMs: 1500 };
+const atATime = { most: 8, waitingMost: 2000, waitMs: 4000 };
 const readMs = 5000;
 /** A delete of many names waits for a commit or two, and the disk. */
 const actorMs = 30_000;

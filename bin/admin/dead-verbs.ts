@@ -293,8 +293,8 @@ async function previewMany(
   let letters = 0;
   let lines = 0;
   const unasked: Unasked[] = [];
-  for (const shard of allShards(at)) {
-    const answer = await askShard(at.bus, { kind: "dead-counts", shard });
+  const told = await fewAtATime(allShards(at), (shard) => askShard(at.bus, { kind: "dead-counts", shard }));
+  for (const [shard, answer] of told.entries()) {
     if (answer.kind !== "dead-counts") {
       unasked.push({ shard, why: whyNot(answer) });
       continue;

@@ -95,6 +95,7 @@ function ofState(
       return [say("shard-fenced", `is fenced${why}`)];
     case "restarting":
     case "starting":
+      if (node.restarts === 0) break; // as every node begins
       return [
         say("shard-restarting", `is ${node.state}, after ${countText(node.restarts, "restart")}${why}`),
       ];

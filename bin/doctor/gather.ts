@@ -26,6 +26,8 @@ const connectMsMax = 4000;
 const answerMsMax = 3000;
 const askMs = 500;
 const lookMs = 3000;
+/** A shard that gives no answer for so long is silent, and asked no more. */
+const shardMsMax = 5000;
 /** Books of more tenants than this are not looked at. */
 const tenantsMost = 200;
 const booksSeconds = 600;
@@ -139,13 +141,14 @@ async function diskFacts(settings: Settings, facts: Facts): Promise<void> {
 
 async function shardFacts(bus: Bus, settings: Settings): Promise<ShardFacts[]> {
   const numbers = Array.from({ length: settings.shards }, (_, shard) => shard);
-  const look = () => fewAtATime(numbers, (shard) => shardLook(bus, shard));
-  const first = await look();
+  const first = await fewAtATime(numbers, (shard) => shardLook(bus, shard));
   // Two looks: what moves can only be seen so.
   await clock.sleep(
     first.some(({ last, node }) => node !== undefined && last > (node.offset ?? 0)) ? lookMs : 0,
   );
-  const second = await look();
+  const second = await fewAtATime(first, async (seen, shard) =>
+    seen.node === undefined ? seen : shardLook(bus, shard),
+  );
   return numbers.map((shard): ShardFacts => {
     const [a, b] = [first[shard] as ShardLook, second[shard] as ShardLook];
     const { streamBytes, streamBytesMax, store } = b;
@@ -174,8 +177,8 @@ interface ShardLook {
 async function shardLook(bus: Bus, shard: number): Promise<ShardLook> {
   const [stream, state, size] = await Promise.all([
     bus.streamState(shard),
-    askShard(bus, { kind: "shard-state", shard }),
-    askShard(bus, { kind: "tenant-size", shard, tenant: "" }),
+    askShard(bus, { kind: "shard-state", shard }, shardMsMax),
+    askShard(bus, { kind: "tenant-size", shard, tenant: "" }, shardMsMax),
   ]);
   const status = state.kind === "shard-state" ? state.status : undefined;
   return {
@@ -225,17 +228,24 @@ async function senderFacts(bus: Bus, facts: Facts): Promise<void> {
 async function tenantFacts(bus: Bus, settings: Settings, facts: Facts): Promise<void> {
   const tenants = await listTenants(await bus.kv(tenantsBucket));
   const nameOf = (id: string) => tenants.find((tenant) => tenant.id === id)?.name ?? id;
+  const silent = new Set(facts.shards.filter(({ unasked }) => unasked !== "").map(({ shard }) => shard));
   for (let shard = 0; shard < settings.shards; shard++) {
-    const counts = await askShard(bus, { kind: "dead-counts", shard });
+    if (silent.has(shard)) continue;
+    const counts = await askShard(bus, { kind: "dead-counts", shard }, shardMsMax);
     if (counts.kind !== "dead-counts") continue;
     for (const { tenant, reason, letters } of counts.counts)
       facts.dead.push({ tenant: nameOf(tenant), reason, letters });
     for (const { tenant, why } of counts.quarantined)
       facts.quarantined.push({ tenant: nameOf(tenant), shard, why });
   }
-  if (tenants.length > tenantsMost)
-    facts.unseen.push(`the books of ${countText(tenants.length - tenantsMost, "tenant")}`);
-  for (const tenant of tenants.slice(0, tenantsMost)) await booksFacts(bus, settings, tenant, facts);
+  const asked = tenants.filter(
+    (tenant) => !allHomes(tenant, settings.shards).some((home) => silent.has(home)),
+  );
+  if (asked.length < tenants.length)
+    facts.unseen.push(`the books of ${countText(tenants.length - asked.length, "tenant")} of silent shards`);
+  if (asked.length > tenantsMost)
+    facts.unseen.push(`the books of ${countText(asked.length - tenantsMost, "tenant")}`);
+  for (const tenant of asked.slice(0, tenantsMost)) await booksFacts(bus, settings, tenant, facts);
 }
 
 async function booksFacts(bus: Bus, settings: Settings, tenant: Tenant, facts: Facts): Promise<void> {

@@ -82,6 +82,7 @@ test("the doctor finds what is wrong, and nothing where all is well", () => {
     ofNode({ state: "restarting", restarts: 4, why: "exit 1" }),
     "shard-restarting | shard 3 is restarting, after 4 restarts: exit 1",
   );
+  f(ofNode({ state: "starting" }));
   f(
     ofNode({ doing: "waiting-store", why: "store-full" }),
     "shard-waiting | shard 3 is waiting for the store: store-full",

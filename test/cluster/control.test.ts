@@ -158,7 +158,7 @@ test("C2: questions are few at a time, more wait for a moment; what actors have 
   assert.equal((await askShard(w.bus, { kind: "shard-skip", shard, dryRun: false })).kind, "restarted");
   const late = askShard(w.bus, { kind: "shard-state", shard });
   await settle();
-  await w.clock.pass(1500);
+  await w.clock.pass(4000);
   const answer = await late;
   assert.ok(answer.kind === "none" && /busy/.test(answer.why));
   const ninth = await held[8];
